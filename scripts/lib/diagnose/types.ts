@@ -1,0 +1,63 @@
+/**
+ * What a check is. Each check looks at one thing, knows what it needs, and answers within its own deadline.
+ *
+ * Looking and deciding are two functions in each check's file: `read…` returns facts, `decide…` is pure and returns
+ * findings. The engine (run.ts) runs all checks at once, gives each its deadline, and turns a late or failed one into
+ * an `unknown` finding, so a check may simply throw.
+ */
+import type { Config, DiagnoseConfig } from '../config/types.ts'
+import type { Clock } from '../core/clock.ts'
+import type { Host } from '../host/types.ts'
+import type { Fact, Finding, Measure, Severity } from '../report/types.ts'
+
+export type CheckGroup = 'host' | 'network' | 'service' | 'container' | 'http' | 'database' | 'backup'
+
+export interface CheckContext {
+  /** The machine that is looked at. Checks use its reading half (`read`, `get`, `stream`). */
+  readonly host: Host
+  /** The name to put into findings. */
+  readonly name: string
+  readonly config: Config
+  readonly settings: DiagnoseConfig
+  readonly clock: Clock
+  /** Aborted at this check's deadline, or when the operator interrupts. */
+  readonly signal: AbortSignal
+  /** Milliseconds this check has. */
+  readonly timeoutMs: number
+}
+
+/** A finding before the engine adds host, check and duration. */
+export interface CheckFinding {
+  readonly subject?: string
+  readonly severity: Severity
+  readonly title: string
+  readonly evidence?: string
+  readonly cause?: string
+  readonly next?: string
+  readonly lines?: readonly string[]
+  readonly measures?: readonly Measure[]
+  /** When one reader serves several checks (host), the name of the check this finding belongs to. */
+  readonly check?: string
+}
+
+export interface CheckResult {
+  readonly findings: readonly CheckFinding[]
+  /** Shown at the head of the report, in order: `["uptime", "12 d 4 h"]`. */
+  readonly facts?: readonly Fact[]
+}
+
+export interface Check {
+  /** Dotted; `--only` and `--skip` match the whole name or a leading part (`host`, `host.disk`). */
+  readonly name: string
+  readonly group: CheckGroup
+  /**
+   * `machine`: looks at the machine itself, so it runs on every diagnosed host, over SSH too.
+   * `vantage`: looks outward from where opskit runs (targets, URLs, databases), so it runs once.
+   */
+  readonly scope: 'machine' | 'vantage'
+  /** Own deadline in ms when it differs from `diagnose.check_timeout`. */
+  readonly timeoutMs?: number
+  run(context: CheckContext): Promise<CheckResult>
+}
+
+export type { Fact, Finding, Measure, Severity }

@@ -1,0 +1,11 @@
+/** Free TCP ports on loopback. */
+import { createServer, type AddressInfo } from 'node:net'
+
+/** A port that was free a moment ago: the kernel gives a different one to each caller for some time. */
+export async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  await new Promise<void>((resolve) => server.close(() => resolve()))
+  return port
+}
