@@ -55,6 +55,8 @@ export interface Check {
    * `vantage`: looks outward from where opskit runs (targets, URLs, databases), so it runs once.
    */
   readonly scope: 'machine' | 'vantage'
+  /** The names its findings carry when one reader serves several checks: `host.disk`, `host.inodes`. */
+  readonly covers?: readonly string[]
   /** Own deadline in ms when it differs from `diagnose.check_timeout`. */
   readonly timeoutMs?: number
   run(context: CheckContext): Promise<CheckResult>

@@ -1,0 +1,132 @@
+/**
+ * The frame of every command: usage and examples, wrong flags as exit 64, signals as 130 and 143, one place that
+ * prints an error and one place that ends the process. What a command does stands in its own file.
+ */
+import { realpathSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import { parseDuration } from '../core/duration.ts'
+import { OpsError } from '../core/errors.ts'
+import { EXIT_CODE_OF, EXIT_TABLE, exitCodeOf } from '../core/exit.ts'
+import { writeError } from './print-error.ts'
+
+export interface ProgramSpec {
+  /** As it is typed after `npx zx scripts/`, without `.ts`. */
+  readonly name: string
+  readonly summary: string
+  readonly examples: readonly (readonly [command: string, what: string])[]
+}
+
+/** A commander program with our help, our examples and our exit codes. */
+export function createProgram(spec: ProgramSpec): Command {
+  return frame(new Command(`npx zx scripts/${spec.name}.ts`).description(spec.summary), spec.examples)
+}
+
+/** Adds examples and exit codes to a command's help, and makes a wrong flag an error with the nearest right one. */
+export function frame(command: Command, examples: ProgramSpec['examples'] = []): Command {
+  return command
+    .exitOverride()
+    .configureHelp({ helpWidth: Math.min(process.stdout.columns ?? 100, 120) })
+    .configureOutput({ writeErr: () => {}, outputError: () => {} })
+    .showSuggestionAfterError(true)
+    .helpOption('-h, --help', 'show this help')
+    .addHelpText('after', () => helpTail(examples))
+}
+
+/** For `.option('--deadline <duration>', …, durationArgument)`: milliseconds, or a usage error that shows the form. */
+export function durationArgument(text: string): number {
+  try {
+    return parseDuration(text)
+  } catch (error) {
+    throw error instanceof OpsError ? new InvalidArgumentError(`${error.message}. ${error.details.hint ?? ''}`) : error
+  }
+}
+
+/** For options that may be given several times or with commas: `--host a --host b,c`. */
+export function listArgument(text: string, soFar: readonly string[] = []): string[] {
+  const names = text
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '')
+  return [...soFar, ...names]
+}
+
+/**
+ * Runs a program to its end and ends the process with its exit code.
+ * @param entryUrl `import.meta.url` of the entry script: under `npx zx` the script's own arguments start after it
+ */
+export async function runProgram(build: (signal: AbortSignal) => Command, entryUrl: string): Promise<never> {
+  const interruption = listenForSignals()
+  ignoreBrokenPipe()
+  let code: number
+  try {
+    await build(interruption.signal).parseAsync(argumentsAfter(entryUrl), { from: 'user' })
+    code = interruption.code ?? Number(process.exitCode ?? 0)
+  } catch (error) {
+    code = interruption.code ?? (await failed(error))
+  }
+  await flushed()
+  process.exit(code)
+}
+
+function argumentsAfter(entryUrl: string): string[] {
+  const entry = realpathSync(fileURLToPath(entryUrl))
+  const index = process.argv.findIndex((word) => isPath(word, entry))
+  return process.argv.slice(index === -1 ? 2 : index + 1)
+}
+
+function isPath(word: string, path: string): boolean {
+  try {
+    return realpathSync(resolve(word)) === path
+  } catch {
+    return false
+  }
+}
+
+async function failed(error: unknown): Promise<number> {
+  if (!(error instanceof CommanderError)) {
+    await writeError(error)
+    return exitCodeOf(error)
+  }
+  if (error.exitCode === 0) return 0
+  if (error.code === 'commander.help') return EXIT_CODE_OF.USAGE
+  const [message = '', suggestion] = error.message.replace(/^error: /, '').split('\n')
+  const hint = suggestion?.replace(/^\((.*)\)$/, '$1') ?? 'Run it with --help to see what it takes.'
+  await writeError(new OpsError('USAGE', message, { hint }))
+  return EXIT_CODE_OF.USAGE
+}
+
+/** The first signal asks everything to stop; a second one ends the process at once. */
+function listenForSignals(): { readonly signal: AbortSignal; readonly code: number | undefined } {
+  const controller = new AbortController()
+  const state: { signal: AbortSignal; code: number | undefined } = { signal: controller.signal, code: undefined }
+  const stop = (code: 'INTERRUPTED' | 'TERMINATED') => () => {
+    if (state.code !== undefined) process.exit(state.code)
+    state.code = EXIT_CODE_OF[code]
+    controller.abort(new OpsError(code, code === 'INTERRUPTED' ? 'interrupted' : 'terminated'))
+  }
+  process.on('SIGINT', stop('INTERRUPTED'))
+  process.on('SIGTERM', stop('TERMINATED'))
+  return state
+}
+
+/** `diagnose | head -1` closes our stdout early; that is the reader's good right. */
+function ignoreBrokenPipe(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(Number(process.exitCode ?? 0))
+    throw error
+  })
+}
+
+function flushed(): Promise<void> {
+  return new Promise((done) => process.stdout.write('', () => process.stderr.write('', () => done())))
+}
+
+function helpTail(examples: ProgramSpec['examples']): string {
+  const parts: string[] = []
+  if (examples.length > 0)
+    parts.push('', 'Examples:', ...examples.flatMap(([command, what]) => [`  # ${what}`, `  ${command}`]))
+  parts.push('', 'Exit codes:', ...EXIT_TABLE.map(([code, meaning]) => `  ${code.padStart(3)}  ${meaning}`))
+  return parts.join('\n')
+}
