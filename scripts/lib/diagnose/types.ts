@@ -5,12 +5,16 @@
  * findings. The engine (run.ts) runs all checks at once, gives each its deadline, and turns a late or failed one into
  * an `unknown` finding, so a check may simply throw.
  */
-import type { Config, DiagnoseConfig } from '../config/types.ts'
+import type { Config, DiagnoseConfig, SecretRef } from '../config/types.ts'
 import type { Clock } from '../core/clock.ts'
+import type { Secret } from '../core/secret.ts'
 import type { Host } from '../host/types.ts'
 import type { Fact, Finding, Measure, Severity } from '../report/types.ts'
 
 export type CheckGroup = 'host' | 'network' | 'service' | 'container' | 'http' | 'database' | 'backup'
+
+/** Turns a reference of the config into its secret, when it is needed and not before. */
+export type SecretResolver = (ref: SecretRef) => Promise<Secret>
 
 export interface CheckContext {
   /** The machine that is looked at. Checks use its reading half (`read`, `get`, `stream`). */
@@ -20,6 +24,7 @@ export interface CheckContext {
   readonly config: Config
   readonly settings: DiagnoseConfig
   readonly clock: Clock
+  readonly resolveSecret: SecretResolver
   /** Aborted at this check's deadline, or when the operator interrupts. */
   readonly signal: AbortSignal
   /** Milliseconds this check has. */
