@@ -2,7 +2,9 @@
  * Time as an argument. Durations are measured on the monotonic clock, dates come from the wall clock,
  * so a clock step neither fires nor skips anything.
  */
-import { setTimeout as delay } from 'node:timers/promises'
+
+// The longest delay a timer takes: one millisecond more and it fires at once (HTML standard, and Node's timers).
+const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 export interface Clock {
   /** Wall clock, milliseconds since the epoch, UTC. For dates only: it can jump. */
@@ -13,16 +15,35 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>
 }
 
+/** The machine's own clocks. Nothing here is Node's alone: browsers have the same timers. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
-  sleep: async (ms, signal) => {
-    try {
-      await delay(ms, undefined, signal ? { signal } : undefined)
-    } catch (error) {
-      throw signal?.aborted ? signal.reason : error
-    }
-  },
+  sleep: (ms, signal) =>
+    new Promise((resolve, reject) => {
+      // An abort reason is the caller's own value and is passed on as it is.
+      // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors
+      if (signal?.aborted) return reject(signal.reason)
+      const endsAt = performance.now() + ms
+      let timer: ReturnType<typeof setTimeout>
+      const stop = () => {
+        clearTimeout(timer)
+        // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors
+        reject(signal?.reason)
+      }
+      const wait = (leftMs: number) => {
+        timer = setTimeout(
+          () => {
+            if (leftMs > LONGEST_TIMER_MS) return wait(endsAt - performance.now())
+            signal?.removeEventListener('abort', stop)
+            resolve()
+          },
+          Math.min(leftMs, LONGEST_TIMER_MS),
+        )
+      }
+      signal?.addEventListener('abort', stop, { once: true })
+      wait(ms)
+    }),
 }
 
 /** A clock for tests: time moves only when `advance` is called, and sleepers wake in order. */
@@ -51,13 +72,18 @@ export function createManualClock(startMs = Date.UTC(2026, 0, 1)): ManualClock {
         // An abort reason is the caller's own value and is passed on as it is.
         // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors
         if (signal?.aborted) return reject(signal.reason)
-        const sleeper = { dueAt: mono + ms, wake: resolve }
-        sleepers.push(sleeper)
-        signal?.addEventListener('abort', () => {
+        const stop = () => {
           sleepers = sleepers.filter((other) => other !== sleeper)
           // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors
-          reject(signal.reason)
-        })
+          reject(signal?.reason)
+        }
+        const wake = () => {
+          signal?.removeEventListener('abort', stop)
+          resolve()
+        }
+        const sleeper = { dueAt: mono + ms, wake }
+        sleepers.push(sleeper)
+        signal?.addEventListener('abort', stop, { once: true })
       }),
     async advance(ms) {
       const end = mono + ms

@@ -32,6 +32,8 @@ export interface ErrorDetails {
   readonly transient?: boolean
   /** Where in a file: `opskit.yaml:12:5`. */
   readonly place?: string
+  /** When several things are wrong: each with its place, the first one first. The message holds them all. */
+  readonly problems?: readonly { readonly place: string; readonly message: string }[]
   /** The error that caused this one; kept for debugging, never printed to operators whole. */
   readonly cause?: unknown
 }

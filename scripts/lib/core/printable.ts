@@ -3,14 +3,18 @@
  * no bidirectional overrides (Trojan Source, CVE-2021-42574). HTML and Markdown escape again in their own renderer.
  */
 
-// C0 and C1 controls but tab and newline; bidi embeddings, overrides and isolates; zero-width characters; line separators.
-const UNSAFE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g
+// C0 and C1 controls but tab and newline; bidi embeddings, overrides and isolates; zero-width and other invisible
+// characters, the tag characters of U+E0000 among them; line separators.
+const UNSAFE =
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu
 
 /** Shows each unsafe character as an escape (`\x1b`, `\u202e`); keeps newlines and tabs. */
 export function printable(text: string): string {
   return text.replace(UNSAFE, (char) => {
     const code = char.codePointAt(0) ?? 0
-    return code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u${code.toString(16).padStart(4, '0')}`
+    const digits = code.toString(16)
+    if (code > 0xffff) return `\\u{${digits}}`
+    return code < 0x100 ? `\\x${digits.padStart(2, '0')}` : `\\u${digits.padStart(4, '0')}`
   })
 }
 
@@ -18,5 +22,5 @@ export function printable(text: string): string {
 export function printableLine(text: string, maxLength = Number.POSITIVE_INFINITY): string {
   const line = printable(text.replace(/[\r\n\t]+/g, ' ')).trim()
   const chars = [...line]
-  return chars.length <= maxLength ? line : `${chars.slice(0, maxLength - 1).join('')}…`
+  return chars.length <= maxLength ? line : `${chars.slice(0, Math.max(0, maxLength - 1)).join('')}…`
 }
