@@ -3,26 +3,41 @@ import { z } from 'zod'
 import { parseDuration, parseSize } from '../../core/duration.ts'
 import { messageOf } from '../../core/errors.ts'
 
+/**
+ * What a value is beyond its type: a `path` is made absolute, a `secret` is never printed, a `duration` (ms) and a
+ * `size` (bytes) are shown as they are written. A schema is marked once, here; what is put around it keeps the mark.
+ */
+export const kinds = z.registry<{ kind: 'path' | 'secret' | 'duration' | 'size' }>()
+
 /** `30s`, `5m`, `1h30m` in the file; milliseconds in the program. */
 export const duration = z
   .string()
   .meta({ description: 'A duration: 500ms, 30s, 5m, 2h, 1d', examples: ['30s'] })
+  .register(kinds, { kind: 'duration' })
   .transform((text, ctx) => parsed(() => parseDuration(text), ctx))
 
 /** `512MiB`, `10GB` in the file; bytes in the program. */
 export const size = z
   .string()
   .meta({ description: 'A size: 512MiB, 2GiB, 10GB', examples: ['2GiB'] })
+  .register(kinds, { kind: 'size' })
   .transform((text, ctx) => parsed(() => parseSize(text), ctx))
+
+/** A file or directory: relative to the directory of opskit.yaml, `~/` is the home directory; absolute in the program. */
+export const path = z.string().min(1).register(kinds, { kind: 'path' })
 
 /** Where a secret is kept; never the secret itself. */
 export const secretRef = z
-  .union([z.strictObject({ env: z.string().min(1) }), z.strictObject({ file: z.string().min(1) })])
-  .meta({ description: 'A reference to a secret: { env: NAME } or { file: /path }' })
+  .union([
+    z.strictObject({ env: z.string().min(1).meta({ description: 'The name of an environment variable' }) }),
+    z.strictObject({ file: path.meta({ description: 'A file that holds nothing but the secret' }) }),
+  ])
+  .meta({ description: 'A reference to a secret: { env: NAME } or { file: path }; never the secret itself' })
+  .register(kinds, { kind: 'secret' })
 
 export type SecretRef = z.output<typeof secretRef>
 
-export const port = z.int().min(1).max(65535)
+export const port = z.int().min(1).max(65535).meta({ description: 'A TCP or UDP port' })
 
 /** A name that operators type on the command line: no spaces, no shell surprises. */
 export const name = z
@@ -33,8 +48,19 @@ export const name = z
   )
 
 /** Where a value starts to be a warning and where a critical. */
-export function threshold(warning: number, critical: number) {
-  return z.strictObject({ warning: z.number().default(warning), critical: z.number().default(critical) }).prefault({})
+export function threshold(warning: number, critical: number, description: string) {
+  return z
+    .strictObject({ warning: z.number().default(warning), critical: z.number().default(critical) })
+    .prefault({})
+    .meta({ description: `${description} (warning ${warning}, critical ${critical})` })
+}
+
+/** As `threshold`, for times. */
+export function durations(warning: string, critical: string, description: string) {
+  return z
+    .strictObject({ warning: duration.prefault(warning), critical: duration.prefault(critical) })
+    .prefault({})
+    .meta({ description: `${description} (warning ${warning}, critical ${critical})` })
 }
 
 function parsed(parse: () => number, ctx: z.RefinementCtx<string>): number {
