@@ -4,7 +4,7 @@
  * `HostReader` can look and cannot change; planners and probes get nothing more. `Host` is what an applied step gets.
  * One contract suite (test/host/contract.ts) runs against every implementation.
  */
-import type { Readable, Writable } from 'node:stream'
+import type { Duplex, Readable, Writable } from 'node:stream'
 import type { Argv } from '../core/quote.ts'
 
 export type { Argv } from '../core/quote.ts'
@@ -88,6 +88,11 @@ export interface Host extends HostReader {
    * @throws OpsError CANNOT_WRITE, NOT_PERMITTED, UNREACHABLE
    */
   put(path: string, data: Uint8Array | string, options?: PutOptions): Promise<void>
+  /**
+   * A connection to a Unix socket on that machine (its Docker engine); absent where the kind of host has none.
+   * @throws OpsError MISSING_TOOL (no such socket), NOT_PERMITTED, UNREACHABLE (nobody listens)
+   */
+  readonly connect?: (socketPath: string, signal?: AbortSignal) => Promise<Duplex>
   close(): Promise<void>
 }
 

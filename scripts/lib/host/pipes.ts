@@ -1,0 +1,53 @@
+/**
+ * The streams that `stream()` hands out: of their own, so that stdout ends well only once the command is known to have,
+ * a dead command fails whoever still writes to it, and nobody's leaving blocks the command.
+ */
+import { PassThrough, type Readable, type Writable } from 'node:stream'
+import type { Running } from './running.ts'
+
+export interface Pipes {
+  readonly stdin: Writable
+  readonly stdout: Readable
+  /** When everything of stdout has gone into the pipe. */
+  readonly read: Promise<void>
+  /** Lets the command run dry, when nobody will read it to its end. */
+  readonly abandon: () => void
+  readonly end: () => void
+  readonly fail: (error: unknown) => void
+}
+
+export function openPipes(running: Running): Pipes {
+  const stdin = new PassThrough()
+  const stdout = new PassThrough()
+  running.stdin.on('error', (error) => stdin.destroy(error))
+  stdin.pipe(running.stdin)
+  stdin.on('error', () => running.stdin.end())
+  running.stdout.pipe(stdout, { end: false })
+  const abandon = () => {
+    running.stdout.unpipe(stdout)
+    running.stdout.resume()
+  }
+  // `done` tells of errors; a reader need not listen for them here.
+  stdout.on('error', () => undefined).once('close', abandon)
+  const read = new Promise<void>((resolve) => {
+    for (const event of ['end', 'error', 'close']) running.stdout.once(event, () => resolve())
+  })
+  const release = () => {
+    stdin.unpipe(running.stdin)
+    if (!stdin.writableFinished) stdin.destroy()
+  }
+  return {
+    stdin,
+    stdout,
+    read,
+    abandon,
+    end: () => {
+      release()
+      stdout.end()
+    },
+    fail: (error) => {
+      release()
+      stdout.destroy(error as Error)
+    },
+  }
+}
