@@ -29,13 +29,18 @@ export interface StoredEvent extends JournalEvent {
 }
 
 export interface EventQuery {
+  /** The whole kind, or its leading part: `step` finds `step.applied` and `step.undone`. */
   readonly kind?: string
   readonly action?: string
   readonly host?: string
   readonly runId?: string
   /** Only events at or after this wall-clock time, milliseconds. */
   readonly since?: number
-  /** Newest first; default 100. */
+  /** Only events with a greater id: how a reader that has seen some asks for the rest. */
+  readonly afterId?: number
+  /** Default `newest` first. */
+  readonly order?: 'newest' | 'oldest'
+  /** Default 100, at most 10,000. */
   readonly limit?: number
 }
 
@@ -44,6 +49,8 @@ export interface Lease {
   readonly name: string
   /** Grows with every acquisition of this name, by anyone. Hand it to whatever must refuse an older holder. */
   readonly fencingToken: number
+  /** Aborted, with an OpsError LOCKED as its reason, when the lease is lost: stop touching what it protects. */
+  readonly lost: AbortSignal
   /** Extends the expiry. @throws OpsError LOCKED when the lease was lost meanwhile */
   renew(): void
   /** Gives it back. Safe to call twice. */
@@ -68,8 +75,27 @@ export interface LeaseRequest {
   readonly ttlMs?: number
 }
 
+export type SqlValue = string | number | bigint | Uint8Array | null
+export type SqlRow = Readonly<Record<string, SqlValue>>
+
+/**
+ * The journal's database, for rooms that keep tables of their own in it. Statements are prepared once and kept, so
+ * they are constant text; values go in as parameters.
+ * Errors of the machine (full disk, corruption, busy) are OpsErrors; a wrong statement throws what SQLite says.
+ */
+export interface Sql {
+  run(statement: string, ...values: SqlValue[]): { readonly changes: number; readonly lastId: number }
+  get(statement: string, ...values: SqlValue[]): SqlRow | undefined
+  all(statement: string, ...values: SqlValue[]): SqlRow[]
+}
+
+/** Everything here is synchronous: a write is one fsync, and waits up to 10 s for other writers. */
 export interface Journal {
   readonly runId: string
+  /** The path of the database; `memory` for one that ends with the process. */
+  readonly place: string
+  /** False for a journal in memory: good for looking, not for changing (nobody else sees its leases or its history). */
+  readonly durable: boolean
   record(event: JournalEvent): void
   events(query?: EventQuery): StoredEvent[]
   /** @throws OpsError LOCKED naming the holder, since when, why and until when */
@@ -78,6 +104,20 @@ export interface Journal {
   leases(): LeaseHolder[]
   /** Small named values that a room wants back next time (`diagnose.baseline.web-1`). @returns undefined when never set */
   getState(key: string): unknown
+  /** Stores a JSON value as it is (not redacted); `undefined` forgets the key. At most 4 MiB. */
   setState(key: string, value: unknown): void
+  /**
+   * Runs `work` in one transaction: everything in it (events, state, SQL) is kept, or nothing when it throws.
+   * `work` is synchronous. Transactions nest: an inner one that throws undoes only itself.
+   */
+  transaction<T>(work: () => T): T
+  /**
+   * Brings a room's own tables up to date; call it before using them. Each entry is an SQL script that runs once, in
+   * order, ever: add to the end, never edit. Table names begin with the room's name (`notify_outbox`).
+   * @throws OpsError CANNOT_WRITE when the database is already newer than this list
+   */
+  migrate(room: string, migrations: readonly string[]): void
+  readonly sql: Sql
+  /** Gives back every lease that this journal holds. Safe to call twice. */
   close(): void
 }
