@@ -4,9 +4,10 @@
  * lease, journal entries and `--dry-run`.
  */
 import type { ZodType } from 'zod'
-import type { Config } from '../config/types.ts'
+import type { Config, SecretRef } from '../config/types.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Log } from '../core/log.ts'
+import type { Secret } from '../core/secret.ts'
 import type { Hosts } from '../host/types.ts'
 import type { Journal } from '../journal/types.ts'
 import type { Plan } from '../plan/types.ts'
@@ -15,12 +16,18 @@ import type { Report } from '../report/types.ts'
 /** What every action is handed. Nothing in it is global. */
 export interface ActionContext {
   readonly config: Config
+  /** The name of the machine opskit runs on, in reports and in the journal. */
+  readonly localName: string
   readonly hosts: Hosts
   readonly journal: Journal
   readonly clock: Clock
   readonly log: Log
   /** Aborted by SIGINT, SIGTERM or a deadline of the conductor. */
   readonly signal: AbortSignal
+  /** Turns a reference of the config into its secret, when it is needed and not before. */
+  readonly resolveSecret: (ref: SecretRef) => Promise<Secret>
+  /** Removes secrets from text, those resolved so far included. */
+  readonly redact: (text: string) => string
 }
 
 interface ActionBase<P> {

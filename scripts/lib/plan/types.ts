@@ -16,10 +16,20 @@ export interface Step {
   readonly title: string
   /** More for `--dry-run`: a diff, the command that will run. Already redacted. */
   readonly preview?: string
-  apply(host: Host): Promise<void>
-  verify?(host: HostReader): Promise<Verdict>
+  /** Milliseconds that `apply` has. Default 10 minutes. */
+  readonly timeoutMs?: number
+  /** `signal` is aborted at the deadline or when the operator interrupts; whatever `host` runs is then ended with it. */
+  apply(host: Host, signal: AbortSignal): Promise<void>
+  verify?(host: HostReader, signal: AbortSignal): Promise<Verdict>
+  /** How long the effect may take to show: `verify` is asked again until it is ok or this has passed. Default: asked once. */
+  readonly verifyWithinMs?: number
   /** Must be safe when `apply` stopped half-way. Absent means a point of no return, so such a step comes last. */
-  undo?(host: Host): Promise<void>
+  undo?(host: Host, signal: AbortSignal): Promise<void>
+  /**
+   * Says that a step without `undo` stands before steps that have one on purpose: once it has begun, nothing before it
+   * is undone any more.
+   */
+  readonly pointOfNoReturn?: boolean
 }
 
 export interface Plan {
@@ -42,7 +52,27 @@ export interface StepResult {
 
 export interface PlanResult {
   readonly title: string
+  /** True when at least one step is in effect, or may be in part. */
   readonly changed: boolean
   readonly because: string
   readonly steps: readonly StepResult[]
+  /** Why the end of it could not be recorded: the change stands, the journal does not know. */
+  readonly unrecorded?: string
+}
+
+/** What a plan tells while it is applied: the part of a journal event that it knows. */
+export interface PlanEvent {
+  readonly kind:
+    | 'plan.started'
+    | 'plan.finished'
+    | 'step.started'
+    | 'step.applied'
+    | 'step.verified'
+    | 'step.failed'
+    | 'step.undone'
+    | 'step.undo-failed'
+  readonly host?: string
+  readonly result: 'started' | 'ok' | 'failed' | 'undone'
+  readonly message: string
+  readonly details: Readonly<Record<string, unknown>>
 }
