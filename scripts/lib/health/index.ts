@@ -1,0 +1,11 @@
+/** Health: is it up, how good is it, and why do we think so. Stands on its own. */
+export * from './types.ts'
+export { createHealthPolicy, DEFAULT_HEALTH_POLICY, type HealthPolicyOptions } from './policy.ts'
+export { isolate, isUsable, observe, release, startHealth } from './detector.ts'
+export { restoreHealth, saveHealth } from './saved.ts'
+export { decidePreferred, LINE_WEIGHTS, scoreOf, scoreTarget } from './score.ts'
+export type { Candidate, Preference, ScoreWeights } from './score.ts'
+export { readLoss } from './window.ts'
+export { afterInput, probeWithin, type ProbeLimits } from './deadline.ts'
+export { probeHttp, type HttpTarget } from './http.ts'
+export { probeTcp, type TcpTarget } from './tcp.ts'
