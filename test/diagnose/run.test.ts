@@ -53,7 +53,9 @@ describe('runChecks', () => {
   it('tells a late check to stop through its signal', async () => {
     let reason: unknown
     const polite = check('network.target', ({ signal }) => {
-      signal.addEventListener('abort', () => (reason = signal.reason))
+      signal.addEventListener('abort', () => {
+        reason = signal.reason
+      })
       return new Promise(() => {})
     })
     await runChecks(setup([polite]))

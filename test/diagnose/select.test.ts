@@ -27,6 +27,10 @@ describe('selectChecks', () => {
     )
   })
 
+  it('accepts the name of a check that this config does not ask for', () => {
+    expect(selectChecks(checks, { only: ['http'], skip: [] }, ['http.check'])).toEqual([])
+  })
+
   it('does not take a common beginning for a leading part', () => {
     expect(isSelected('host.disk', { only: ['host.dis'], skip: [] })).toBe(false)
   })

@@ -10,6 +10,7 @@ import type { SecretResolver } from './types.ts'
 import type { Host, Hosts } from '../host/types.ts'
 import type { Fact, Finding } from '../report/types.ts'
 import { runChecks, type HostDiagnosis } from './run.ts'
+import type { FirstSample } from './host/local-vitals.ts'
 import type { Check } from './types.ts'
 
 export interface FleetRequest {
@@ -24,6 +25,8 @@ export interface FleetRequest {
   readonly clock: Clock
   readonly deadlineMs: number
   readonly signal: AbortSignal
+  /** Of this machine, when the caller took it early. */
+  readonly firstSample?: FirstSample | undefined
 }
 
 export interface FleetDiagnosis {
@@ -32,7 +35,10 @@ export interface FleetDiagnosis {
   readonly facts: Readonly<Record<string, readonly Fact[]>>
 }
 
-/** @returns what every host has to say, in the order of `names`; never rejects because of a host */
+/**
+ * @returns what every host has to say, in the order of `names`
+ * @throws OpsError USAGE for a name that no host has, CONFIG_INVALID for a host that can't be reached as configured
+ */
 export async function diagnoseFleet(request: FleetRequest): Promise<FleetDiagnosis> {
   const results = await Promise.all(request.names.map((name) => diagnoseHost(name, request)))
   return {
@@ -47,17 +53,22 @@ async function diagnoseHost(name: string, request: FleetRequest): Promise<HostDi
   const isLocal = name === request.localName
   let host: Host
   try {
-    host = await request.hosts.open(name, { signal: AbortSignal.any([request.signal, AbortSignal.timeout(deadlineMs)]) })
+    host = await request.hosts.open(isLocal ? 'localhost' : name, {
+      signal: AbortSignal.any([request.signal, AbortSignal.timeout(deadlineMs)]),
+    })
   } catch (error) {
+    if (isOpsError(error, 'USAGE') || isOpsError(error, 'CONFIG_INVALID')) throw error
     return { findings: [unreachable(name, error, clock.monotonic() - startedAt)], facts: [] }
   }
   const result = await runChecks({
     checks: request.checks.filter((check) => check.scope === 'machine' || isLocal),
-    context: { host, name, config, settings: config.diagnose, clock, resolveSecret: request.resolveSecret },
+    context: { ...request, host, name, settings: config.diagnose },
     deadlineMs: Math.max(1, deadlineMs - (clock.monotonic() - startedAt)),
     signal: request.signal,
   })
-  return isLocal ? result : { ...result, findings: [reachable(name, clock.monotonic() - startedAt), ...result.findings] }
+  return isLocal
+    ? result
+    : { ...result, findings: [reachable(name, clock.monotonic() - startedAt), ...result.findings] }
 }
 
 function reachable(host: string, durationMs: number): Finding {
@@ -66,7 +77,8 @@ function reachable(host: string, durationMs: number): Finding {
 
 /** A machine that does not answer, or that we must not trust, is critical; one that will not let us in is unknown. */
 function unreachable(host: string, error: unknown, durationMs: number): Finding {
-  const refused = isOpsError(error, 'NOT_PERMITTED') || isOpsError(error, 'INTERRUPTED') || isOpsError(error, 'TERMINATED')
+  const refused =
+    isOpsError(error, 'NOT_PERMITTED') || isOpsError(error, 'INTERRUPTED') || isOpsError(error, 'TERMINATED')
   const known = isOpsError(error) && !refused
   const changed = isOpsError(error, 'HOST_KEY')
   return {

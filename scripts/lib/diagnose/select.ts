@@ -24,10 +24,15 @@ export function isSelected(name: string, { only, skip }: Selection): boolean {
 
 /**
  * The checks that can produce a wanted finding.
+ * @param configured names of checks that a config could ask for: no mistake, though nothing may be there to look at
  * @throws OpsError USAGE for a name that no check has, with the nearest one
  */
-export function selectChecks(checks: readonly Check[], selection: Selection): Check[] {
-  const names = checks.flatMap((check) => [check.name, ...(check.covers ?? [])])
+export function selectChecks(
+  checks: readonly Check[],
+  selection: Selection,
+  configured: readonly string[] = [],
+): Check[] {
+  const names = [...checks.flatMap((check) => [check.name, ...(check.covers ?? [])]), ...configured]
   const known = new Set(names.flatMap((name) => prefixes(name)))
   for (const pattern of [...selection.only, ...selection.skip]) {
     if (known.has(pattern)) continue

@@ -9,6 +9,7 @@ import type { Config, DiagnoseConfig, SecretRef } from '../config/types.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Secret } from '../core/secret.ts'
 import type { Host } from '../host/types.ts'
+import type { FirstSample } from './host/local-vitals.ts'
 import type { Fact, Finding, Measure, Severity } from '../report/types.ts'
 
 export type CheckGroup = 'host' | 'network' | 'service' | 'container' | 'http' | 'database' | 'backup'
@@ -29,6 +30,8 @@ export interface CheckContext {
   readonly signal: AbortSignal
   /** Milliseconds this check has. */
   readonly timeoutMs: number
+  /** Of this machine, when it was taken early. */
+  readonly firstSample?: FirstSample | undefined
 }
 
 /** A finding before the engine adds host, check and duration. */
@@ -54,14 +57,14 @@ export interface CheckResult {
 export interface Check {
   /** Dotted; `--only` and `--skip` match the whole name or a leading part (`host`, `host.disk`). */
   readonly name: string
+  /** The names its findings carry when one reader serves several: `--only` and `--skip` match these, finding by finding. */
+  readonly covers?: readonly string[]
   readonly group: CheckGroup
   /**
    * `machine`: looks at the machine itself, so it runs on every diagnosed host, over SSH too.
    * `vantage`: looks outward from where opskit runs (targets, URLs, databases), so it runs once.
    */
   readonly scope: 'machine' | 'vantage'
-  /** The names its findings carry when one reader serves several checks: `host.disk`, `host.inodes`. */
-  readonly covers?: readonly string[]
   /** Own deadline in ms when it differs from `diagnose.check_timeout`. */
   readonly timeoutMs?: number
   run(context: CheckContext): Promise<CheckResult>
