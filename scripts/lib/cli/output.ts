@@ -32,9 +32,13 @@ export async function writeOutput(path: string, text: string): Promise<void> {
   } catch (error) {
     await rm(beside, { force: true })
     const refused = ['EACCES', 'EPERM'].includes(systemCode(error) ?? '')
-    throw new OpsError(refused ? 'NOT_PERMITTED' : 'CANNOT_WRITE', `cannot write ${path}: ${systemCode(error) ?? 'failed'}`, {
-      hint: `Name another place with --output, or make ${dirname(path)} writable.`,
-      cause: error,
-    })
+    throw new OpsError(
+      refused ? 'NOT_PERMITTED' : 'CANNOT_WRITE',
+      `cannot write ${path}: ${systemCode(error) ?? 'failed'}`,
+      {
+        hint: `Name another place with --output, or make ${dirname(path)} writable.`,
+        cause: error,
+      },
+    )
   }
 }

@@ -5,7 +5,7 @@
 import { realpathSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { parseDuration } from '../core/duration.ts'
 import { OpsError } from '../core/errors.ts'
 import { EXIT_CODE_OF, EXIT_TABLE, exitCodeOf } from '../core/exit.ts'
@@ -17,6 +17,9 @@ export interface ProgramSpec {
   readonly summary: string
   readonly examples: readonly (readonly [command: string, what: string])[]
 }
+
+/** Makes a program; the signal is aborted by SIGINT and SIGTERM. */
+export type BuildProgram = (signal: AbortSignal) => Command | Promise<Command>
 
 /** A commander program with our help, our examples and our exit codes. */
 export function createProgram(spec: ProgramSpec): Command {
@@ -43,6 +46,11 @@ export function durationArgument(text: string): number {
   }
 }
 
+/** An option that takes one of a few words; the first is the default. */
+export function choiceOption(flags: string, description: string, choices: readonly [string, ...string[]]): Option {
+  return new Option(flags, description).choices(choices).default(choices[0])
+}
+
 /** For options that may be given several times or with commas: `--host a --host b,c`. */
 export function listArgument(text: string, soFar: readonly string[] = []): string[] {
   const names = text
@@ -56,12 +64,13 @@ export function listArgument(text: string, soFar: readonly string[] = []): strin
  * Runs a program to its end and ends the process with its exit code.
  * @param entryUrl `import.meta.url` of the entry script: under `npx zx` the script's own arguments start after it
  */
-export async function runProgram(build: (signal: AbortSignal) => Command, entryUrl: string): Promise<never> {
+export async function runProgram(build: BuildProgram, entryUrl: string): Promise<never> {
   const interruption = listenForSignals()
   ignoreBrokenPipe()
   let code: number
   try {
-    await build(interruption.signal).parseAsync(argumentsAfter(entryUrl), { from: 'user' })
+    const program = await build(interruption.signal)
+    await program.parseAsync(argumentsAfter(entryUrl), { from: 'user' })
     code = interruption.code ?? Number(process.exitCode ?? 0)
   } catch (error) {
     code = interruption.code ?? (await failed(error))
