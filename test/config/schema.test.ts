@@ -35,7 +35,11 @@ function keysOf(node: JsonSchema, path = ''): [path: string, node: JsonSchema][]
 /** What is shown once need not be shown again: either form of a reference to a secret, the settings all sources share. */
 function oneReference(path: string): string {
   return path
-    .replace(/(password|passphrase|headers\.\*|env\.\*)\.(?:env|file)$/, '$1.reference')
+    .replace(
+      /(password|passphrase|secret|token|url|fallback_urls\[\]|headers\.\*|env\.\*)\.(?:env|file)$/,
+      '$1.reference',
+    )
+    .replace(/pings\.(?:start|success|failure)\.(?:env|file)$/, 'pings.reference')
     .replace(/^\.backup\.(?:databases|config|static)\.\*\.(?=(?:retention|hooks|on|rpo|timeout)\b)/, '.source.')
     .replace(/^(?:\.source|\.backup)\.retention\./, '.retention.')
 }

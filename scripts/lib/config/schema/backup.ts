@@ -121,6 +121,7 @@ const restic = z.strictObject({
     .record(z.string(), z.union([z.string(), secretRef]))
     .default({})
     .meta({ description: 'Environment of restic; a value may be a reference to a secret' }),
+  init: z.boolean().default(false).meta({ description: 'Create the repository when there is none' }),
   automatic,
 })
 

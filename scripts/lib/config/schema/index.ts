@@ -2,7 +2,10 @@
 import { z } from 'zod'
 import { backupSection } from './backup.ts'
 import { diagnoseSection } from './diagnose.ts'
+import { endpointSection } from './endpoint.ts'
 import { hostsSection } from './hosts.ts'
+import { notifySection } from './notify.ts'
+import { scheduleSection } from './schedule.ts'
 import { name, path } from './values.ts'
 
 export const configSchema = z
@@ -20,6 +23,9 @@ export const configSchema = z
     hosts: hostsSection.default({}),
     backup: backupSection,
     diagnose: diagnoseSection,
+    endpoint: endpointSection,
+    notify: notifySection,
+    schedule: scheduleSection,
   })
   .meta({ title: 'opskit.yaml', description: 'Configuration of opskit' })
 
