@@ -7,6 +7,7 @@ import type { ZodType } from 'zod'
 import type { Config, SecretRef } from '../config/types.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Log } from '../core/log.ts'
+import type { Progress } from '../core/progress.ts'
 import type { Secret } from '../core/secret.ts'
 import type { Hosts } from '../host/types.ts'
 import type { Journal } from '../journal/types.ts'
@@ -28,6 +29,8 @@ export interface ActionContext {
   readonly resolveSecret: (ref: SecretRef) => Promise<Secret>
   /** Removes secrets from text, those resolved so far included. */
   readonly redact: (text: string) => string
+  /** Told how far long work has come; absent where nobody looks. */
+  readonly progress?: Progress
 }
 
 interface ActionBase<P> {

@@ -45,6 +45,7 @@ export interface Backend {
   readonly capture?: CaptureRun
   readonly files: (execute: Execute) => Files
   readonly connect?: Host['connect']
+  readonly sftp?: Host['sftp']
   readonly redact?: ((text: string) => string) | undefined
   readonly close: () => Promise<void>
 }
@@ -69,6 +70,7 @@ export function createMachine(backend: Backend): Host {
         files.put(path, Buffer.from(data), { ...options, signal }),
       ),
     ...(backend.connect ? { connect: backend.connect } : {}),
+    ...(backend.sftp ? { sftp: backend.sftp } : {}),
     close: () => starter.close(),
   }
 }

@@ -58,6 +58,31 @@ export interface CommandStream {
   readonly done: Promise<RunResult>
 }
 
+/** File transfer with a machine that may offer nothing else: SFTP, for accounts without a shell too. */
+export interface SftpSession {
+  /** @returns undefined when there is nothing at that path */
+  stat(path: string): Promise<{ readonly sizeBytes: number; readonly isDirectory: boolean } | undefined>
+  /** Names in a directory, sorted; empty when there is none. */
+  list(path: string): Promise<string[]>
+  /** With its parents; nothing happens when it is there. Mode 0700. */
+  makeDirectory(path: string): Promise<void>
+  /** Writes the rest of a local file behind `fromByte` of the far one, which is created (mode 0600) when that is 0; fsynced. */
+  upload(localPath: string, path: string, options: TransferOptions): Promise<void>
+  /** The bytes of a far file, in order. */
+  download(path: string, options: TransferOptions): AsyncIterable<Uint8Array>
+  rename(from: string, to: string): Promise<void>
+  /** A file or an empty directory; nothing happens when there is none. */
+  remove(path: string): Promise<void>
+  close(): void
+}
+
+export interface TransferOptions {
+  readonly fromByte?: number
+  readonly signal: AbortSignal
+  /** Bytes of the whole file that are over. */
+  readonly onBytes?: (bytes: number) => void
+}
+
 export type HostKind = 'local' | 'ssh' | 'container'
 
 export interface HostReader {
@@ -93,6 +118,11 @@ export interface Host extends HostReader {
    * @throws OpsError MISSING_TOOL (no such socket), NOT_PERMITTED, UNREACHABLE (nobody listens)
    */
   readonly connect?: (socketPath: string, signal?: AbortSignal) => Promise<Duplex>
+  /**
+   * File transfer, as the log-in user (without sudo); absent where the kind of host has none.
+   * @throws OpsError UNREACHABLE, NOT_PERMITTED (the server offers no SFTP)
+   */
+  readonly sftp?: (signal: AbortSignal) => Promise<SftpSession>
   close(): Promise<void>
 }
 

@@ -7,7 +7,7 @@
  */
 import type { Duplex } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Client, ClientChannel } from 'ssh2'
+import type { Client, ClientChannel, SFTPWrapper } from 'ssh2'
 import { messageOf, OpsError } from '../../core/errors.ts'
 import { quoteArgv } from '../../core/quote.ts'
 import { abortError, openDeadline, raceAbort } from '../deadline.ts'
@@ -28,6 +28,8 @@ export interface Connection {
   dial(target: SshTarget, signal: AbortSignal): Promise<Duplex>
   /** A stream to a Unix socket of the far side. */
   openSocket(path: string, signal: AbortSignal): Promise<Duplex>
+  /** Opens the SFTP subsystem. */
+  sftp(signal: AbortSignal): Promise<SFTPWrapper>
   /** Why the connection was lost; undefined while it stands. */
   lostBecause(): OpsError | undefined
   close(): Promise<void>
@@ -166,6 +168,22 @@ export function createConnection(target: SshTarget, via?: Connection): Connectio
         throw await explainSocket(path, name, execAside)
       })
     },
+    async sftp(signal) {
+      const client = await clientFor(signal)
+      const release = await sessions.acquire(signal)
+      try {
+        const opening = new Promise<SFTPWrapper>((resolve, reject) => {
+          client.sftp((error, sftp) => (error ? reject(error) : resolve(sftp)))
+        })
+        const sftp = await raceAbort(opening, signal, (late) => late.end())
+        sftp.once('close', release)
+        return sftp
+      } catch (error) {
+        release()
+        if (signal.aborted || error instanceof OpsError) throw error
+        throw current ? noSftp(name, error) : lostError(error)
+      }
+    },
     lostBecause: () => (current ? undefined : lostError()),
     async close() {
       closing.abort(new OpsError('FAILED', `the connection to ${name} is closed`, { host: name }))
@@ -177,6 +195,14 @@ export function createConnection(target: SshTarget, via?: Connection): Connectio
       opened.sock.destroy()
     },
   }
+}
+
+function noSftp(host: string, cause: unknown): OpsError {
+  return new OpsError('NOT_PERMITTED', `${host} offers no SFTP: ${messageOf(cause)}`, {
+    host,
+    cause,
+    hint: 'Add to its sshd_config: Subsystem sftp internal-sftp',
+  })
 }
 
 function openSession(client: Client, command: string): Promise<ClientChannel> {

@@ -8,6 +8,7 @@ import type { Exit } from '../running.ts'
 import { createShellFiles } from '../shell-files.ts'
 import type { Host } from '../types.ts'
 import { createConnection, type Connection } from './connection.ts'
+import { openSftp } from './sftp.ts'
 import { readSshConfig, type SshConfigFile } from './config-file.ts'
 import { parseHop, resolveTarget, type SshSettings, type SshTarget } from './target.ts'
 
@@ -103,6 +104,7 @@ export function sshMachine(connection: Connection, { name, sudo = false, redact,
     start: (spec, signal) => startFramed(spec, { sudo: bySudo, start, execute }, signal),
     files: (run) => createShellFiles(name, run, redact),
     connect: (path, signal) => connection.openSocket(path, signal ?? new AbortController().signal),
+    sftp: async (signal) => openSftp(await connection.sftp(signal), connection.target.name),
     redact,
     close,
   })
