@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { CATALOG } from '../../scripts/lib/catalog.ts'
 import { configJsonSchema } from '../../scripts/lib/config/index.ts'
+import { configSchema } from '../../scripts/lib/config/schema/index.ts'
 import { EXIT_CODE_OF, EXIT_TABLE } from '../../scripts/lib/core/exit.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -126,7 +127,13 @@ function page(title: string, intro: string, body: string): string {
   return `# ${title}\n\n${GENERATED}\n\n${intro}\n\n${body}\n`
 }
 
+/** scripts/lib/config/defaults.json: what the schema makes of an empty file. */
+export function renderDefaults(): string {
+  return `${JSON.stringify(configSchema.parse({}), undefined, 2)}\n`
+}
+
 if (import.meta.main) {
+  await writeFile(join(ROOT, 'scripts/lib/config/defaults.json'), renderDefaults())
   const dir = join(ROOT, 'docs/reference')
   await mkdir(dir, { recursive: true })
   for (const [name, text] of Object.entries(await renderReference())) await writeFile(join(dir, name), text)
