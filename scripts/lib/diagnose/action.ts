@@ -6,6 +6,7 @@ import { checksOf, CONFIGURED_CHECKS } from './checks.ts'
 import { diagnoseFleet } from './fleet.ts'
 import type { FirstSample } from './host/local-vitals.ts'
 import { isSelected, selectChecks } from './select.ts'
+import type { MoreChecks } from './types.ts'
 
 const params = z.strictObject({
   /** Names of configured hosts; empty: this machine. */
@@ -24,9 +25,10 @@ export type DiagnoseParams = z.output<typeof params>
 export interface DiagnoseOptions {
   /** The window of the first look begins here: the command line takes it before it loads the rest of the program. */
   readonly firstSample?: FirstSample | undefined
+  readonly more?: readonly MoreChecks[]
 }
 
-export function createDiagnoseAction({ firstSample }: DiagnoseOptions = {}): LookAction<DiagnoseParams> {
+export function createDiagnoseAction({ firstSample, more = [] }: DiagnoseOptions = {}): LookAction<DiagnoseParams> {
   return {
     name: 'diagnose.run',
     summary: 'One look at machines: what is wrong, how badly, and what to do next',
@@ -37,7 +39,9 @@ export function createDiagnoseAction({ firstSample }: DiagnoseOptions = {}): Loo
       const startedAt = clock.now()
       const began = clock.monotonic()
       const names = namesOf({ hosts, all }, localName, config.hosts)
-      const checks = selectChecks(checksOf(config), { only, skip }, CONFIGURED_CHECKS)
+      const others = (await Promise.all(more.map((room) => room.of(context)))).flat()
+      const known = [...CONFIGURED_CHECKS, ...more.flatMap((room) => room.names)]
+      const checks = selectChecks([...checksOf(config), ...others], { only, skip }, known)
       // What a reader says under its own name (not installed, not finished) belongs to each of the names it covers.
       const whole = new Set(['host.reachable', ...checks.map((check) => check.name)])
       const diagnosis = await diagnoseFleet({

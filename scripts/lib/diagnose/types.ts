@@ -6,13 +6,14 @@
  * an `unknown` finding, so a check may simply throw.
  */
 import type { Config, DiagnoseConfig, SecretRef } from '../config/types.ts'
+import type { ActionContext } from '../action/types.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Secret } from '../core/secret.ts'
 import type { Host } from '../host/types.ts'
 import type { FirstSample } from './host/local-vitals.ts'
 import type { Fact, Finding, Measure, Severity } from '../report/types.ts'
 
-export type CheckGroup = 'host' | 'network' | 'service' | 'container' | 'http' | 'database' | 'backup'
+export type CheckGroup = 'host' | 'network' | 'service' | 'container' | 'http' | 'database' | 'backup' | 'endpoint'
 
 /** Turns a reference of the config into its secret, when it is needed and not before. */
 export type SecretResolver = (ref: SecretRef) => Promise<Secret>
@@ -68,6 +69,14 @@ export interface Check {
   /** Own deadline in ms when it differs from `diagnose.check_timeout`. */
   readonly timeoutMs?: number
   run(context: CheckContext): Promise<CheckResult>
+}
+
+/** Checks of another room, handed in from the entry floor: rooms of this floor do not know each other. */
+export interface MoreChecks {
+  /** Known to `--only` and `--skip` though the config may ask for none of them. */
+  readonly names: readonly string[]
+  /** Those that this config asks for. */
+  of(context: ActionContext): Promise<readonly Check[]>
 }
 
 export type { Fact, Finding, Measure, Severity }
