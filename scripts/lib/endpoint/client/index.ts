@@ -1,0 +1,12 @@
+/** The endpoint client as a library, for Node and browsers; docs/how-to/endpoint.md shows how it is used. */
+export * from './types.ts'
+export { openEndpointManager, type EndpointManager, type UpdateRequest } from './manager.ts'
+export type { EndpointOptions } from './options.ts'
+export type { EndpointRequest } from './request.ts'
+export { formatQr, parseEndpointDocument, parseQr, type QrForm } from './document.ts'
+export { followSocket, type FollowedSocket, type FollowOptions, type SocketLike } from './socket.ts'
+export { createWebStorage } from './storage.ts'
+export { parseEndpointUrl, type UrlRules } from './url.ts'
+export type { Fetch } from './fetch.ts'
+export type { CallOptions, FailoverResult, Operation } from '../../resilience/types.ts'
+export { isOpsError, OpsError } from '../../core/errors.ts'
