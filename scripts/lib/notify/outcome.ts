@@ -1,0 +1,98 @@
+/**
+ * After a run: tell that it failed, that it works again, or that it is done. Called by the entry floor and by the scheduler; it
+ * never throws and never takes long, because a notification must not break or delay what it is about.
+ */
+import { isOpsError, messageOf } from '../core/errors.ts'
+import { enqueue, enqueueRecovery, type Enqueued } from './enqueue.ts'
+import { flush, type FlushContext, type FlushOptions, type FlushResult } from './flush.ts'
+import type { Severity } from './types.ts'
+
+/** When somebody is told of the end of a run. */
+export type NotifyWhen = 'failure' | 'recovery' | 'always'
+
+export interface Outcome {
+  /** What ran, with what it ran on: `backup.database orders`. The same run always has the same subject. */
+  readonly subject: string
+  readonly action?: string
+  readonly host?: string
+  readonly tags?: readonly string[]
+  /** Default: failure and recovery. */
+  readonly when?: readonly NotifyWhen[]
+  /** Of a failure; default critical. */
+  readonly severity?: Severity
+  readonly details?: readonly (readonly [name: string, value: string])[]
+  /** What went wrong; undefined when it went well. */
+  readonly error?: unknown
+  /** What to do about a failure; default: the hint of the error. */
+  readonly next?: string
+  /** One line about a success, for `always`. */
+  readonly message?: string
+}
+
+export interface Notified {
+  /** Undefined when nothing had to be sent. */
+  readonly flushed?: FlushResult
+  /** Why telling did not work, for a warning; undefined when it did, or nothing had to be told. */
+  readonly problem?: string
+}
+
+/** The run is over; nobody wants to wait for a slow mail server. What is left goes with the next flush. */
+const DEADLINE_MS = 15_000
+
+export async function notifyOutcome(
+  context: FlushContext,
+  outcome: Outcome,
+  { deadlineMs = DEADLINE_MS, ...options }: FlushOptions = {},
+): Promise<Notified> {
+  try {
+    const { messages } = enqueueOutcome(context, outcome)
+    const { clock } = context
+    if (!messages.some(({ dueAt }) => dueAt <= clock.now())) return {}
+    // A run that was interrupted is told all the same.
+    const signal = context.signal.aborted ? new AbortController().signal : context.signal
+    const flushed = await flush({ ...context, signal }, { deadlineMs, print: toStderr, ...options })
+    return { flushed, ...problemOf(flushed) }
+  } catch (error) {
+    return { problem: `nobody was told: ${context.redact(messageOf(error))}` }
+  }
+}
+
+/** Only writes; for callers that have a transaction open, and send later. */
+export function enqueueOutcome({ journal, config, clock, redact }: FlushContext, outcome: Outcome): Enqueued {
+  const { subject, error, when = ['failure', 'recovery'], host, action, tags, details, message } = outcome
+  const key = `run:${subject}`
+  const options = { now: clock.now(), redact }
+  const about = { ...(host && { host }), ...(action && { action }), ...(tags && { tags }), ...(details && { details }) }
+  if (error !== undefined) {
+    if (!when.includes('failure') && !when.includes('always')) return none('failures are not told')
+    const next = outcome.next ?? (isOpsError(error) ? error.details.hint : undefined)
+    const alert = { key, severity: outcome.severity ?? 'critical', title: `${subject} failed`, text: messageOf(error) }
+    return enqueue(journal, config, { ...alert, ...about, ...(next && { next }) }, options)
+  }
+  const over = enqueueRecovery(journal, config, { key, title: `${subject} works again` }, options)
+  if (over.messages.length > 0 || !when.includes('always')) return over
+  const news = {
+    key,
+    severity: 'info',
+    title: `${subject} is done`,
+    once: true,
+    ...(message && { text: message }),
+  } as const
+  return enqueue(journal, config, { ...news, ...about }, options)
+}
+
+/** Standard output belongs to the command whose run this is about. */
+function toStderr(line: string): void {
+  process.stderr.write(`${line}\n`)
+}
+
+function problemOf({ undelivered, failed, dead, channels }: FlushResult): Pick<Notified, 'problem'> {
+  if (failed + dead === 0) return {}
+  const failing = channels.filter((channel) => channel.failed + channel.dead > 0)
+  const said = failing.map(({ channel, answer }) => `${channel} (${answer ?? 'no answer'})`).join(', ')
+  return { problem: `${undelivered.length > 0 ? 'NOBODY HAS BEEN TOLD' : 'not everybody has been told'}: ${said}` }
+}
+
+function none(because: string): Enqueued {
+  return { messages: [], counted: [], because }
+}
