@@ -7,7 +7,11 @@
  * changes after that; what is learned later (verify, drill, copy, pin) is appended to records.jsonl.
  */
 
+export type { Progress } from '../core/progress.ts'
+
 export type BackupKind = 'database' | 'config' | 'static'
+
+export const BACKUP_KINDS: readonly BackupKind[] = ['database', 'config', 'static']
 
 export const MANIFEST_SCHEMA = 1
 
@@ -20,7 +24,7 @@ export interface DataFile {
   readonly sha256: string
   /** Bytes before compression and encryption, when they were counted. */
   readonly plainBytes?: number
-  /** What it holds: `dump`, `schema`, `rows`, `globals`, `users`, `tar`, `index`. */
+  /** What it holds: `dump`, `schema`, `rows`, `globals`, `users`, `tar`, `index`, `deleted`. */
   readonly role: string
   /** The database it belongs to. */
   readonly database?: string
@@ -39,6 +43,8 @@ export interface TableFacts {
 /** What a database holds, for comparing a restored copy with its origin. Names only; sorted. */
 export interface DatabaseFacts {
   readonly name: string
+  /** The statement that made it, without which character set and collation would be lost (MariaDB, MySQL). */
+  readonly create?: string
   readonly tables: readonly TableFacts[]
   readonly views: readonly string[]
   readonly triggers: readonly string[]
@@ -86,6 +92,8 @@ export interface Manifest {
   readonly group?: string
   readonly status: 'ok' | 'warning'
   readonly warnings: readonly string[]
+  /** What was skipped on purpose and is worth knowing: sockets, other file systems. No reason to worry. */
+  readonly notes?: readonly string[]
 }
 
 /** Something learned about a backup after it was published. */
@@ -129,10 +137,20 @@ export interface BackupEntry {
   readonly manifest: Manifest
   readonly records: readonly BackupRecord[]
   readonly pinned: boolean
-  /** Newest good verification and drill, wall clock milliseconds. */
+  /** Newest good verification and drill, wall clock milliseconds; absent when a later one failed. */
   readonly verifiedAt?: number
   readonly drilledAt?: number
   readonly rtoMs?: number
+  /** Why the newest verification or drill did not pass; absent when it did, and when there was none. */
+  readonly failedBecause?: string
+}
+
+/** Something in the repository that is no whole backup, or has lost what it needs. Never listed, never pruned. */
+export interface RepositoryProblem {
+  readonly path: string
+  /** Its id, when it lies where a backup would. */
+  readonly id?: string
+  readonly because: string
 }
 
 /** A backup that is being written; invisible until `publish`. */
@@ -140,7 +158,10 @@ export interface Staging {
   readonly id: string
   /** Absolute; same file system as the repository; mode 0700. */
   readonly path: string
-  /** fsyncs every file and the directory, writes the manifest, renames. */
+  /**
+   * fsyncs every file and the directory, writes the manifest, renames.
+   * @throws OpsError DATA_MISMATCH when the staged files are not exactly those of the manifest, CANNOT_WRITE
+   */
   publish(manifest: Manifest): Promise<BackupEntry>
   /** Removes everything that was staged. Safe to call after publish. */
   discard(): Promise<void>
@@ -156,17 +177,19 @@ export interface Repository {
    */
   find(reference: string): Promise<BackupEntry>
   /** What lies in the repository and is no whole backup: path and reason. */
-  problems(): Promise<{ readonly path: string; readonly because: string }[]>
+  problems(): Promise<RepositoryProblem[]>
+  /**
+   * Begins a backup; removes what dead processes left behind.
+   * @throws OpsError CANNOT_WRITE, NOT_PERMITTED
+   */
   stage(kind: BackupKind, name: string): Promise<Staging>
+  /** Appends to what is known of a backup, fsynced. */
   record(entry: BackupEntry, record: BackupRecord): Promise<void>
+  /** Renames it out of the list first, then deletes: what is listed is whole. */
   remove(entry: BackupEntry): Promise<void>
+  /** Removes what interrupted runs left: partials of dead processes, half-deleted backups. @returns their paths */
+  sweep(): Promise<string[]>
   freeBytes(): Promise<number>
-}
-
-/** Progress of long work; the terminal shows bytes, rate and time left. */
-export interface Progress {
-  /** `totalBytes` is 0 when it is not known. */
-  update(doneBytes: number, totalBytes: number, what: string): void
 }
 
 /** What a source writes into a staging directory. The caller adds ids, times, checksums' publication and records. */
@@ -180,6 +203,7 @@ export interface SourceResult {
   readonly changedDuringRead?: readonly string[]
   readonly parent?: string
   readonly warnings: readonly string[]
+  readonly notes?: readonly string[]
 }
 
 /** Differences between what a manifest promises and what was found, as sentences; empty means equal. */

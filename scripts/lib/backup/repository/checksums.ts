@@ -1,0 +1,66 @@
+/** Whether the bytes on disk are those of the manifest. Reads every byte; says nothing of what they mean. */
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { join } from 'node:path'
+import { messageOf, systemCode } from '../../core/errors.ts'
+import type { DataFile, Progress } from '../types.ts'
+
+/** Large enough that reading costs less than hashing, small enough to be nothing in memory. */
+const CHUNK_BYTES = 1024 * 1024
+
+export interface ChecksumOptions {
+  readonly signal?: AbortSignal
+  readonly progress?: Progress
+}
+
+/** @returns what is wrong, a sentence for each file; empty when all is right */
+export async function readChecksumProblems(
+  directory: string,
+  files: readonly DataFile[],
+  { signal, progress }: ChecksumOptions = {},
+): Promise<string[]> {
+  const totalBytes = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+  const problems: string[] = []
+  let doneBytes = 0
+  for (const file of files) {
+    const before = doneBytes
+    const onBytes = (bytes: number) => progress?.update(before + bytes, totalBytes, `checking ${file.path}`)
+    const problem = await readProblem(directory, file, { ...(signal && { signal }), onBytes })
+    if (problem !== undefined) problems.push(problem)
+    doneBytes += file.sizeBytes
+  }
+  return problems
+}
+
+interface HashOptions {
+  readonly signal?: AbortSignal
+  readonly onBytes?: (bytes: number) => void
+}
+
+async function readProblem(directory: string, file: DataFile, options: HashOptions): Promise<string | undefined> {
+  try {
+    const { sha256, sizeBytes } = await hashFile(join(directory, file.path), options)
+    if (sizeBytes !== file.sizeBytes) return `${file.path} has ${sizeBytes} bytes and should have ${file.sizeBytes}`
+    if (sha256 !== file.sha256) return `${file.path} does not match its checksum`
+    return undefined
+  } catch (error) {
+    options.signal?.throwIfAborted()
+    if (systemCode(error) === 'ENOENT') return `${file.path} is missing`
+    return `${file.path} cannot be read: ${messageOf(error)}`
+  }
+}
+
+export async function hashFile(
+  path: string,
+  { signal, onBytes }: HashOptions = {},
+): Promise<{ readonly sha256: string; readonly sizeBytes: number }> {
+  const hash = createHash('sha256')
+  let sizeBytes = 0
+  for await (const chunk of createReadStream(path, { highWaterMark: CHUNK_BYTES, ...(signal && { signal }) })) {
+    const bytes = chunk as Buffer
+    hash.update(bytes)
+    sizeBytes += bytes.length
+    onBytes?.(sizeBytes)
+  }
+  return { sha256: hash.digest('hex'), sizeBytes }
+}

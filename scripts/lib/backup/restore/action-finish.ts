@@ -1,0 +1,138 @@
+/** The actions restore.resume and restore.undo: what an interrupted restore left is finished, or taken back. */
+import { z } from 'zod'
+import type { ActionContext, ChangeAction } from '../../action/types.ts'
+import { OpsError } from '../../core/errors.ts'
+import { silentProgress } from '../../core/progress.ts'
+import type { Plan, Step } from '../../plan/types.ts'
+import { openPlace } from '../pipeline/place.ts'
+import { openConfiguredRepository } from '../run/stage.ts'
+import { engineOpener, followersOf, type Destination } from './destination.ts'
+import { completeSwap, sourceOf } from './database.ts'
+import type { Replacement, RestoreEngine } from './engine.ts'
+import { keepAll } from './files/restore.ts'
+import { removeWorkDirectory, runMoves } from './files/place.ts'
+import { describeUnfinished, forgetUnfinished, readUnfinished, type Unfinished } from './unfinished.ts'
+
+const params = z.strictObject({
+  /** Which one, when there are several: its id. */
+  id: z.string().min(1).optional(),
+})
+
+export type FinishParams = z.output<typeof params>
+type Direction = 'resume' | 'undo'
+
+export const resumeRestoreAction = finishAction('resume', 'Finishes a restore that was interrupted')
+export const undoRestoreAction = finishAction('undo', 'Takes back a restore that was interrupted')
+
+function finishAction(direction: Direction, summary: string): ChangeAction<FinishParams> {
+  return {
+    name: `restore.${direction}`,
+    summary,
+    changes: true,
+    params,
+    lease: () => 'restore:unfinished',
+    plan: (context, { id }) => planFinish(context, direction, id),
+  }
+}
+
+const TIMEOUT_MS = 6 * 3_600_000
+
+/** @throws OpsError USAGE when nothing is unfinished under that id, or several are and none is named */
+export async function planFinish(context: ActionContext, direction: Direction, id: string | undefined): Promise<Plan> {
+  const all = readUnfinished(context.journal)
+  const title = direction === 'resume' ? 'Finish the interrupted restore' : 'Take the interrupted restore back'
+  if (all.length === 0 && id === undefined) return { title, steps: [], because: 'no restore is unfinished' }
+  const one = chooseUnfinished(all, id)
+  // What was never swapped in is not worth keeping: the restore begins anew.
+  if (one.phase === 'loading') {
+    const because = `${describeUnfinished(one)}; what was loaded so far is removed${direction === 'resume' ? ', then run the restore again' : ''}`
+    return {
+      title,
+      because,
+      steps: [one.kind === 'files' ? filesStep(context, one, 'undo') : databaseStep(context, one, 'undo')],
+    }
+  }
+  const step = one.kind === 'files' ? filesStep(context, one, direction) : databaseStep(context, one, direction)
+  return { title, because: describeUnfinished(one), steps: [step] }
+}
+
+function chooseUnfinished(all: readonly Unfinished[], id: string | undefined): Unfinished {
+  const found = id === undefined ? all : all.filter((one) => one.id === id)
+  const [only] = found
+  if (only && found.length === 1) return only
+  const known = all.map((one) => `${one.id} (${one.backup} on ${one.on})`).join(', ')
+  throw new OpsError(
+    'USAGE',
+    id === undefined ? 'several restores are unfinished' : `no unfinished restore has the id ${id}`,
+    {
+      hint: known === '' ? 'Nothing is unfinished.' : `Name one of them: ${known}.`,
+    },
+  )
+}
+
+/** There is no way back from going back, nor from going on: each is repeated until it succeeds. */
+function databaseStep(context: ActionContext, one: Unfinished, direction: Direction): Step {
+  const replacement = one.replacement as Replacement
+  return {
+    on: one.on,
+    timeoutMs: TIMEOUT_MS,
+    title:
+      direction === 'undo'
+        ? `Bring ${replacement.target} back to what it was before the restore`
+        : `Put what was restored in the place of ${replacement.target}; what was there is kept as ${replacement.aside}`,
+    async apply(_host, signal) {
+      const settings = context.config.backup.databases[one.source ?? '']
+      if (!settings) throw new OpsError('USAGE', `the database source "${one.source}" is no longer configured`)
+      const destination: Destination = { source: one.source ?? '', settings, on: one.on }
+      const engine = await (await engineOpener(context, destination))(signal)
+      try {
+        if (direction === 'undo') await engine.undo(replacement, one.phase === 'swapping')
+        else await resumeSwap(context, one, replacement, engine)
+        forgetUnfinished(context.journal, one.id)
+      } finally {
+        await engine.close()
+      }
+    },
+  }
+}
+
+async function resumeSwap(
+  context: ActionContext,
+  one: Unfinished,
+  replacement: Replacement,
+  engine: RestoreEngine,
+): Promise<void> {
+  const entry = await openConfiguredRepository(context).find(one.backup)
+  const facts = entry.manifest.databases?.find(({ name }) => name === one.database)
+  if (!facts) throw new OpsError('DATA_MISMATCH', `${entry.id} has no database ${one.database}`)
+  const source = sourceOf({ entry, identity: context.config.backup.encryption?.identity?.file }, facts)
+  const story = {
+    ...{ journal: context.journal, entry, on: one.on, source: one.source ?? '', now: context.clock.now() },
+    ...{ progress: context.progress ?? silentProgress, warn: context.log.warn },
+  }
+  await completeSwap(story, source, replacement, engine)
+}
+
+function filesStep(context: ActionContext, one: Unfinished, direction: Direction): Step {
+  const places = (one.places ?? []).map((path) => ({ path }))
+  const name = one.backup.split('/')[1] ?? ''
+  return {
+    on: one.on,
+    timeoutMs: TIMEOUT_MS,
+    title:
+      direction === 'undo' ? 'Put the files back that were there before' : 'Put the other files in their places too',
+    async apply(host, signal) {
+      const place = openPlace({ host, redact: context.redact, signal, timeoutMs: TIMEOUT_MS })
+      const followers = one.isInPlace ? followersOf(context.config, { name }, context.log.warn) : []
+      for (const work of places) await runMoves(place, work, direction === 'undo' ? 'back' : 'forward')
+      if (direction === 'undo') {
+        for (const follower of followers) await follower.revert(host, signal)
+        for (const work of places) await removeWorkDirectory(place, work)
+      } else {
+        for (const follower of followers) await follower.apply(host, signal)
+        await keepAll(place, places, { now: one.startedAt, say: context.log.info })
+      }
+      forgetUnfinished(context.journal, one.id)
+    },
+  }
+}

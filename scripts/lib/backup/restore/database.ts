@@ -1,0 +1,291 @@
+/**
+ * Restoring databases, told once for all families: look, load into a scratch database, compare it with the manifest,
+ * swap it in, keep what was there before under another name. What cannot be proved is taken back.
+ */
+import { randomBytes } from 'node:crypto'
+import { formatDuration, formatSize } from '../../core/duration.ts'
+import { OpsError } from '../../core/errors.ts'
+import type { Progress } from '../../core/progress.ts'
+import type { Journal } from '../../journal/types.ts'
+import type { Plan, Step } from '../../plan/types.ts'
+import { formatStamp } from '../repository/names.ts'
+import { acquireUse } from '../run/in-use.ts'
+import type { BackupEntry, DatabaseFacts } from '../types.ts'
+import { refuseDamaged } from './checks.ts'
+import { compareFacts } from './compare.ts'
+import type { Replacement, RestoreEngine, RestoreSource } from './engine.ts'
+import { forgetUnfinished, noteUnfinished, refuseUnfinished, type Unfinished } from './unfinished.ts'
+
+/** Opens the engine anew: steps get a host that ends with them. */
+export type OpenEngine = (signal: AbortSignal) => Promise<RestoreEngine>
+
+export interface DatabaseRestore {
+  readonly entry: BackupEntry
+  readonly identity: string | undefined
+  /** The configured source whose server is restored into, and its host. */
+  readonly source: string
+  readonly on: string
+  readonly open: OpenEngine
+  /** Databases of the backup; absent: all of them. */
+  readonly databases?: readonly string[]
+  /** Another name; for one database only. */
+  readonly name?: string
+  /** SQLite: the configured file. */
+  readonly file?: string
+  readonly tables?: readonly string[]
+  readonly journal: Journal
+  /** Wall clock milliseconds. */
+  readonly now: number
+  readonly timeoutMs: number
+  readonly signal: AbortSignal
+  readonly progress: Progress
+  readonly warn: (message: string) => void
+}
+
+/** @throws OpsError DATA_MISMATCH, USAGE, LOCKED, and whatever the engine refuses */
+export async function planDatabaseRestore(restore: DatabaseRestore): Promise<Plan> {
+  const { entry, on, signal, progress } = restore
+  const chosen = chooseDatabases(restore)
+  const replacements = chosen.map((facts) => nameReplacement(restore, facts))
+  for (const { target } of replacements) {
+    refuseUnfinished(restore.journal, (one) => one.on === on && one.replacement?.target === target)
+  }
+  const sources = chosen.map((facts) => sourceOf(restore, facts))
+  await refuseDamaged(
+    entry,
+    sources.flatMap(({ files }) => files),
+    { signal, progress },
+  )
+  const engine = await restore.open(signal)
+  try {
+    const steps: Step[] = []
+    for (const [index, source] of sources.entries()) {
+      const planned = replacements[index]
+      if (!planned) continue
+      const found = await engine.preflight(source, planned)
+      const replacement = { ...planned, existed: found.existed }
+      steps.push(...stepsFor(restore, source, replacement, found))
+    }
+    return { title: titleOf(restore, replacements), steps: inOrder(steps), because: becauseOf(entry) }
+  } finally {
+    await engine.close()
+  }
+}
+
+/** Every database is loaded and compared before the first of them is swapped. */
+function inOrder(steps: readonly Step[]): Step[] {
+  const loads = steps.filter((_, index) => index % 2 === 0)
+  return [...loads, ...steps.filter((_, index) => index % 2 === 1)]
+}
+
+function chooseDatabases({ entry, databases, name, tables }: DatabaseRestore): DatabaseFacts[] {
+  const all = entry.manifest.databases ?? []
+  const unknown = (databases ?? []).filter((one) => !all.some((facts) => facts.name === one))
+  if (unknown.length > 0 || all.length === 0) {
+    throw new OpsError('USAGE', `${entry.id} has no database ${unknown.join(', ') || 'at all'}`, {
+      hint: `It has: ${all.map((facts) => facts.name).join(', ') || 'none'}.`,
+    })
+  }
+  const chosen = all.filter((facts) => databases?.includes(facts.name) ?? true)
+  if (chosen.length > 1 && (name !== undefined || tables !== undefined)) {
+    throw new OpsError('USAGE', `${entry.id} has ${chosen.length} databases: say which one with --database`, {
+      hint: `It has: ${chosen.map((facts) => facts.name).join(', ')}.`,
+    })
+  }
+  return chosen
+}
+
+/** Names of databases hold 63 bytes (PostgreSQL) or 64 characters (MariaDB). */
+const LONGEST_ASIDE_STEM = 38
+
+function nameReplacement({ entry, name, file, tables, now }: DatabaseRestore, facts: DatabaseFacts): Replacement {
+  if (entry.manifest.server?.family === 'sqlite') return nameFiles(name ?? file, now)
+  const target = name ?? facts.name
+  const stem = Buffer.from(target)
+    .subarray(0, LONGEST_ASIDE_STEM)
+    .toString()
+    .replace(/\ufffd+$/, '')
+  return {
+    target,
+    scratch: `opskit_restore_${randomBytes(6).toString('hex')}`,
+    aside: `${stem}_before_${formatStamp(now)}`,
+    existed: false,
+    ...(tables ? { tables } : {}),
+  }
+}
+
+/** A SQLite database is a file; the others lie beside it. */
+function nameFiles(target: string | undefined, now: number): Replacement {
+  if (target === undefined || !target.startsWith('/')) {
+    throw new OpsError('USAGE', `"${target ?? ''}" is not the absolute path of a file`, {
+      hint: 'Write --to /path/of/the/file.',
+    })
+  }
+  const scratch = `${target}.opskit-restore-${randomBytes(6).toString('hex')}`
+  return { target, scratch, aside: `${target}.before-${formatStamp(now)}`, existed: false }
+}
+
+export function sourceOf(
+  { entry, identity }: Pick<DatabaseRestore, 'entry' | 'identity'>,
+  facts: DatabaseFacts,
+): RestoreSource {
+  const files = entry.manifest.files.filter(({ database }) => database === facts.name)
+  return { entry, facts, files, identity }
+}
+
+function stepsFor(
+  restore: DatabaseRestore,
+  source: RestoreSource,
+  planned: Replacement,
+  found: { readonly version: string; readonly notes: readonly string[] },
+): [Step, Step] {
+  const state = { replacement: planned, swapped: false }
+  const { on, timeoutMs } = restore
+  const load: Step = {
+    on,
+    timeoutMs,
+    title: `Load ${describeSource(source)} into the scratch database ${planned.scratch} and compare it with the manifest`,
+    preview: [`into ${found.version}`, describeSize(source), ...found.notes].join('\n'),
+    apply: (_host, signal) => inEngine(restore, signal, (engine) => loadAndCompare(restore, source, state, engine)),
+    undo: (_host, signal) =>
+      inEngine(restore, signal, async (engine) => {
+        await engine.undo(state.replacement, false)
+        forgetUnfinished(restore.journal, planned.scratch)
+      }),
+  }
+  const swap: Step = {
+    on,
+    timeoutMs,
+    title: describeSwap(planned),
+    apply: (_host, signal) =>
+      inEngine(restore, signal, async (engine) => {
+        state.replacement = await swapIn(restore, source, state.replacement, engine)
+      }),
+    undo: (_host, signal) =>
+      inEngine(restore, signal, async (engine) => {
+        await engine.undo(state.replacement, true)
+        forgetUnfinished(restore.journal, planned.scratch)
+      }),
+  }
+  return [load, swap]
+}
+
+/** While it is read, prune leaves the backup alone. */
+async function inEngine(
+  { open, journal, entry }: Pick<DatabaseRestore, 'open' | 'journal' | 'entry'>,
+  signal: AbortSignal,
+  work: (engine: RestoreEngine) => Promise<void>,
+): Promise<void> {
+  const use = acquireUse(journal, entry.id, 'restore.database')
+  try {
+    const engine = await open(signal)
+    try {
+      await work(engine)
+    } finally {
+      await engine.close()
+    }
+  } finally {
+    use.release()
+  }
+}
+
+type Story = Pick<DatabaseRestore, 'journal' | 'entry' | 'on' | 'source' | 'now' | 'progress' | 'warn'>
+
+async function loadAndCompare(
+  restore: Story,
+  source: RestoreSource,
+  state: { replacement: Replacement },
+  engine: RestoreEngine,
+): Promise<void> {
+  const { scratch, tables } = state.replacement
+  noteUnfinished(restore.journal, unfinishedOf(restore, source, state.replacement, 'loading'))
+  state.replacement = await engine.load(source, state.replacement, restore.progress)
+  const found = await engine.readFacts(scratch, source.facts)
+  const { equal, differences } = compareFacts(source.facts, found, {
+    without: engine.notInScratch,
+    ...(tables ? { tables } : {}),
+  })
+  if (equal) return
+  throw new OpsError(
+    'DATA_MISMATCH',
+    `the copy of ${source.facts.name} is not what was backed up: ${differences.join('; ')}`,
+  )
+}
+
+/** Noted durably before the first change: from here on a crash leaves something to resume or to undo. */
+export async function swapIn(
+  restore: Story,
+  source: RestoreSource,
+  loaded: Replacement,
+  engine: RestoreEngine,
+): Promise<Replacement> {
+  const replacement = await engine.prepare(loaded)
+  noteUnfinished(restore.journal, unfinishedOf(restore, source, replacement, 'swapping'))
+  await completeSwap(restore, source, replacement, engine)
+  return replacement
+}
+
+/** The part that may be repeated. */
+export async function completeSwap(
+  restore: Story,
+  source: RestoreSource,
+  replacement: Replacement,
+  engine: RestoreEngine,
+): Promise<void> {
+  const { target, tables, scratch } = replacement
+  await engine.apply(source, replacement)
+  // Its rows were compared in the scratch copy; by now its users may be writing again.
+  const uncounted = {
+    ...source.facts,
+    tables: source.facts.tables.map(({ rows: _rows, fingerprint: _, ...table }) => table),
+  }
+  const found = await engine.readFacts(target, uncounted)
+  const { equal, differences } = compareFacts(uncounted, found, { isLive: true, ...(tables ? { tables } : {}) })
+  if (!equal) throw new OpsError('DATA_MISMATCH', `${target} is not what was backed up: ${differences.join('; ')}`)
+  for (const warning of await engine.finish(replacement)) restore.warn(warning)
+  forgetUnfinished(restore.journal, scratch)
+}
+
+function unfinishedOf(
+  { entry, on, source: name, now }: Story,
+  source: RestoreSource,
+  replacement: Replacement,
+  phase: Unfinished['phase'],
+): Unfinished {
+  return {
+    id: replacement.scratch,
+    kind: 'database',
+    phase,
+    backup: entry.id,
+    startedAt: now,
+    on,
+    source: name,
+    database: source.facts.name,
+    replacement,
+  }
+}
+
+function titleOf({ entry, on }: DatabaseRestore, replacements: readonly Replacement[]): string {
+  return `Restore ${entry.id} into ${replacements.map(({ target }) => target).join(', ')} on ${on}`
+}
+
+function becauseOf({ drilledAt, rtoMs, manifest }: BackupEntry): string {
+  const taken = `it was asked for; the backup is of ${manifest.startedAt}`
+  if (drilledAt === undefined || rtoMs === undefined) return `${taken} and was never drilled`
+  return `${taken}, its drill of ${new Date(drilledAt).toISOString()} took ${formatDuration(rtoMs)}`
+}
+
+function describeSource({ entry, facts }: RestoreSource): string {
+  return `${facts.name} of ${entry.id}`
+}
+
+function describeSize({ facts, files }: RestoreSource): string {
+  const rows = facts.tables.reduce((sum, table) => sum + (table.rows ?? 0), 0)
+  const bytes = files.reduce((sum, file) => sum + (file.plainBytes ?? file.sizeBytes), 0)
+  return `${facts.tables.length} tables, ${rows} rows, ${formatSize(bytes)}`
+}
+
+function describeSwap({ target, aside, existed, tables }: Replacement): string {
+  const what = tables ? `the tables ${tables.join(', ')} of ${target}` : target
+  return existed ? `Put it in the place of ${what}; what is there now is kept as ${aside}` : `Name it ${target}`
+}

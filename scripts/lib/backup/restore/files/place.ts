@@ -1,0 +1,100 @@
+/**
+ * A working directory beside the files that are restored, on their file system, so that every file can be put in its
+ * place by a rename:
+ *
+ *   restored/       what was unpacked and compared
+ *   before/         what was there, by the same paths
+ *   forward.sh      finishes the restore from wherever it was left
+ *   back.sh         takes it back from wherever it was left
+ */
+import { dirname } from 'node:path'
+import { OpsError } from '../../../core/errors.ts'
+import { runTool, type Place } from '../../pipeline/place.ts'
+import { hasFailed, said } from '../../pipeline/failure.ts'
+
+export interface WorkDirectory {
+  readonly path: string
+  /** Absolute paths that are restored through it. */
+  readonly roots: readonly string[]
+}
+
+/** Prints for each path the nearest directory above it that is there, and its device. */
+const LOOK = `for p do
+d=$p
+while d=$(dirname "$d") && ! [ -d "$d" ]; do :; done
+printf '%s\\0%s\\0' "$(stat -L -c %d -- "$d")" "$d"
+done`
+
+/** @returns one directory for each file system; not made yet */
+export async function planWorkDirectories(
+  place: Place,
+  roots: readonly string[],
+  id: string,
+): Promise<WorkDirectory[]> {
+  const end = await runTool(place, { argv: ['sh', '-c', LOOK, 'opskit', ...roots] })
+  if (hasFailed(end))
+    throw new OpsError('FAILED', `cannot look at the places on ${place.host}${said(end.stderr, place.redact)}`)
+  const fields = end.stdout.split('\0')
+  const byDevice = new Map<string, { path: string; roots: string[] }>()
+  for (const [index, root] of roots.entries()) {
+    const [device = '', directory = '/'] = fields.slice(index * 2, index * 2 + 2)
+    const known = byDevice.get(device)
+    if (known) known.roots.push(root)
+    else byDevice.set(device, { path: `${directory === '/' ? '' : directory}/.opskit-restore-${id}`, roots: [root] })
+  }
+  return [...byDevice.values()]
+}
+
+/** @returns bytes that may be written beside the files; undefined when the machine does not say */
+export async function readFree(place: Place, directory: string): Promise<number | undefined> {
+  const { stdout, code } = await runTool(place, { argv: ['df', '-Pk', dirname(directory)] })
+  const free = Number(stdout.trim().split('\n').at(-1)?.split(/\s+/)[3]) * 1024
+  return code === 0 && Number.isFinite(free) ? free : undefined
+}
+
+export async function makeWorkDirectory(place: Place, { path }: WorkDirectory): Promise<void> {
+  const end = await runTool(place, {
+    argv: ['sh', '-c', 'umask 077; rm -rf -- "$1" && mkdir -p -- "$1/restored" "$1/before"', 'opskit', path],
+  })
+  if (hasFailed(end)) throw cannotWrite(place, path, end.stderr)
+}
+
+export async function removeWorkDirectory(place: Place, { path }: Pick<WorkDirectory, 'path'>): Promise<void> {
+  const end = await runTool(place, { argv: ['rm', '-rf', '--', path] })
+  if (hasFailed(end)) throw cannotWrite(place, path, end.stderr)
+}
+
+/** What was there before stays, under a name that says so. @returns where, or undefined when nothing was there */
+export async function keepBefore(
+  place: Place,
+  { path }: Pick<WorkDirectory, 'path'>,
+  stamp: string,
+): Promise<string | undefined> {
+  const kept = `${dirname(path) === '/' ? '' : dirname(path)}/.opskit-before-${stamp}`
+  const script = `if [ -n "$(find "$1/before" -mindepth 1 ! -type d -print -quit 2>/dev/null)" ]; then mv -- "$1/before" "$2" && echo kept; fi; rm -rf -- "$1"`
+  const end = await runTool(place, { argv: ['sh', '-c', script, 'opskit', path, kept] })
+  if (hasFailed(end)) throw cannotWrite(place, path, end.stderr)
+  return end.stdout.includes('kept') ? kept : undefined
+}
+
+/** Runs `forward.sh` or `back.sh`; both may be repeated. */
+export async function runMoves(
+  place: Place,
+  { path }: Pick<WorkDirectory, 'path'>,
+  direction: 'forward' | 'back',
+): Promise<void> {
+  const end = await runTool(place, {
+    argv: ['sh', '-c', '[ ! -f "$1" ] || exec sh "$1"', 'opskit', `${path}/${direction}.sh`],
+  })
+  if (end.error) throw end.error
+  if (hasFailed(end)) {
+    throw new OpsError('FAILED', `moving the files on ${place.host} failed${said(end.stderr, place.redact)}`, {
+      host: place.host,
+      hint: `The script lies in ${path}; it can be run again.`,
+    })
+  }
+}
+
+function cannotWrite({ host, redact }: Place, path: string, stderr: string): OpsError {
+  return new OpsError('CANNOT_WRITE', `cannot write ${path} on ${host}${said(stderr, redact)}`, { host })
+}

@@ -1,0 +1,66 @@
+/**
+ * What restoring asks of PostgreSQL's programs beyond what a backup does: scripts from a backup, which may hold anything,
+ * run in psql's restricted mode, where nothing but SQL is obeyed (`\restrict`, CVE-2025-8714).
+ */
+import { randomBytes } from 'node:crypto'
+import { connected, openPostgresSession, postgresError, type PostgresAccess } from '../../database/postgres/connect.ts'
+import { hasFailed } from '../../pipeline/failure.ts'
+import type { Tool, ToolSpec } from '../../pipeline/place.ts'
+import { feed, type DecodeOptions } from '../decode.ts'
+
+export interface LoadAccess extends PostgresAccess {
+  /** The programs run on this machine, so files and pipes can be handed to them. */
+  readonly isLocal: boolean
+}
+
+/** A tool whose lock waits end with the tool's own deadline: an index may take hours. */
+export function loading(argv: ToolSpec['argv'], access: LoadAccess, database: string): ToolSpec {
+  const spec = connected(argv, access, database)
+  return { ...spec, env: { ...spec.env, PGOPTIONS: '-c statement_timeout=0 -c default_transaction_read_only=off' } }
+}
+
+const PSQL = ['psql', '-X', '-q', '-w', '-f', '-'] as const
+
+/** Runs a script; the first error ends it. */
+export async function runScript(access: LoadAccess, database: string, script: string): Promise<void> {
+  const tool = await startScript(access, database)
+  tool.input.end(`${script}\n`)
+  await endScript(tool, access)
+}
+
+/** Runs the script in a data file of a backup. */
+export async function runScriptFile(
+  access: LoadAccess,
+  database: string,
+  { path, stopAtErrors, ...options }: DecodeOptions & { readonly path: string; readonly stopAtErrors: boolean },
+): Promise<void> {
+  const tool = await startScript(access, database, stopAtErrors)
+  const fed = feed(path, { ...options, into: tool.input, isPipe: false })
+  fed.catch(tool.kill)
+  await endScript(tool, access, fed)
+}
+
+async function startScript(access: LoadAccess, database: string, stopAtErrors = true): Promise<Tool> {
+  const argv = [...PSQL, '-v', `ON_ERROR_STOP=${stopAtErrors ? 1 : 0}`] as const
+  const tool = await access.place.start({ ...loading(['psql', ...argv.slice(1)], access, database), wantsInput: true })
+  tool.input.on('error', () => undefined)
+  tool.output?.resume()
+  tool.input.write(`\\restrict ${randomBytes(16).toString('hex')}\n`)
+  return tool
+}
+
+async function endScript(tool: Tool, access: LoadAccess, fed?: Promise<void>): Promise<void> {
+  const end = await tool.ended
+  await fed
+  if (hasFailed(end)) throw await postgresError(end, access)
+}
+
+/** One question in a session of its own. */
+export async function ask(access: LoadAccess, database: string, statement: string): Promise<string[][]> {
+  const session = await openPostgresSession(access, database)
+  try {
+    return await session.query(statement)
+  } finally {
+    await session.close()
+  }
+}

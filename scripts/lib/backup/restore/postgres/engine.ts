@@ -1,0 +1,107 @@
+/** Restoring into PostgreSQL: archives in parts, a scratch database that takes the live one's name in one transaction. */
+import { OpsError } from '../../../core/errors.ts'
+import { openPostgresSession, type PostgresAddress } from '../../database/postgres/connect.ts'
+import { readPostgresFacts, readPostgresRows } from '../../database/postgres/facts.ts'
+import type { Place } from '../../pipeline/place.ts'
+import type { DatabaseFacts } from '../../types.ts'
+import { nameOfTable } from '../compare.ts'
+import { dataFilePath } from '../decode.ts'
+import type { EngineOptions, Replacement, RestoreEngine, RestoreSource } from '../engine.ts'
+import { ask, type LoadAccess } from './client.ts'
+import { loadArchives } from './load.ts'
+import { preflightPostgres } from './preflight.ts'
+import { applyRename, dropPostgres, undoRename } from './replace.ts'
+import { copyTables, hasSchema, refuseOtherColumns, uncopyTables, type TableCopy } from './tables.ts'
+
+export interface PostgresEngineOptions extends EngineOptions {
+  readonly place: Place
+  readonly address: PostgresAddress
+  /** Processes that load at once. */
+  readonly jobs: number
+}
+
+/** For questions; what loads waits as long as the whole restore may take. */
+const LOCK_WAIT_MS = 60_000
+
+export function openPostgresEngine({
+  host,
+  signal,
+  place,
+  address,
+  jobs,
+  isThrowAway = false,
+}: PostgresEngineOptions): RestoreEngine {
+  const access: LoadAccess = { place, address, isLocal: host.kind === 'local', lockWaitMs: LOCK_WAIT_MS }
+  return {
+    notInScratch: [],
+    preflight: (source, replacement) => preflightPostgres({ access, host, signal }, source, replacement),
+    async load(source, replacement, progress) {
+      const { scratch, tables } = replacement
+      const { ownOwner } = await preflightPostgres({ access, host, signal }, source, replacement)
+      await dropPostgres(access, scratch)
+      progress.update(0, 0, `loading ${source.facts.name}`)
+      const files = filesOf(source)
+      await loadArchives({
+        access,
+        files,
+        jobs,
+        ownOwner,
+        noTablespaces: isThrowAway,
+        signal,
+        original: source.facts.name,
+        database: scratch,
+        identity: source.identity,
+        ...(tables ? { tables } : {}),
+      })
+      if (tables) await refuseOtherColumns(access, copyOf(replacement, tables))
+      return replacement
+    },
+    prepare: async (replacement) => replacement,
+    readFacts: (database, like) => readFacts(access, database, like),
+    async apply(_source, replacement) {
+      if (!replacement.tables) return applyRename(access, replacement)
+      const copy = copyOf(replacement, replacement.tables)
+      // The rows and the schema that keeps the old ones come together or not at all.
+      if (!(await hasSchema(access, copy.target, copy.aside))) await copyTables(access, copy)
+      await dropPostgres(access, copy.scratch)
+    },
+    async undo(replacement, swapped) {
+      if (!swapped) return dropPostgres(access, replacement.scratch)
+      if (!replacement.tables) return undoRename(access, replacement)
+      const copy = copyOf(replacement, replacement.tables)
+      if (await hasSchema(access, copy.target, copy.aside)) await uncopyTables(access, copy)
+      await dropPostgres(access, copy.scratch)
+    },
+    ask: async (database, sql) => (await ask(access, database, sql))[0]?.[0],
+    finish: async () => [],
+    close: async () => undefined,
+  }
+}
+
+function copyOf({ scratch, target, aside }: Replacement, tables: readonly string[]): TableCopy {
+  return { scratch, target, aside, tables }
+}
+
+function filesOf({ entry, files, facts }: RestoreSource) {
+  const schema = files.find(({ role }) => role === 'schema')
+  if (!schema) throw new OpsError('DATA_MISMATCH', `the backup has no schema of ${facts.name}`)
+  // The largest first: it takes the longest.
+  const rows = files.filter(({ role }) => role === 'rows').toSorted((a, b) => b.sizeBytes - a.sizeBytes)
+  return { schema: dataFilePath(entry, schema), rows: rows.map((file) => dataFilePath(entry, file)) }
+}
+
+async function readFacts(access: LoadAccess, database: string, like: DatabaseFacts): Promise<DatabaseFacts> {
+  const session = await openPostgresSession(access, database)
+  try {
+    const facts = await readPostgresFacts(session, database)
+    const counted = new Set(like.tables.filter(({ rows }) => rows !== undefined).map(nameOfTable))
+    const tables = facts.tables.filter((table) => counted.has(nameOfTable(table)))
+    const fingerprints = like.tables.some(({ fingerprint }) => fingerprint !== undefined)
+    const named = tables.map(({ name, schema = 'public' }) => ({ name, schema }))
+    const rows = await readPostgresRows(session, named, { fingerprints })
+    const found = new Map(tables.map((table, index) => [nameOfTable(table), rows[index]]))
+    return { ...facts, tables: facts.tables.map((table) => ({ ...table, ...found.get(nameOfTable(table)) })) }
+  } finally {
+    await session.close()
+  }
+}

@@ -1,0 +1,170 @@
+/** Whether a backup can be restored into a PostgreSQL server: looked up before the first change. */
+import { formatSize } from '../../../core/duration.ts'
+import { OpsError } from '../../../core/errors.ts'
+import type { Host } from '../../../host/types.ts'
+import { MAINTENANCE, openPostgresSession, quoteLiteral } from '../../database/postgres/connect.ts'
+import { readPostgresServer } from '../../database/postgres/facts.ts'
+import type { SqlSession } from '../../database/session.ts'
+import { runTool } from '../../pipeline/place.ts'
+import { parseToolVersion } from '../../pipeline/tools.ts'
+import { dataFilePath, feed } from '../decode.ts'
+import type { Preflight, Replacement, RestoreSource } from '../engine.ts'
+import { compareSeries, refuseNewer } from '../versions.ts'
+import type { LoadAccess } from './client.ts'
+
+/** Rows with their indexes take more room in the server than in the archive. */
+const ROOM_FACTOR = 1.5
+
+export interface PostgresPreflight extends Preflight {
+  /** Owners and grants are those of the restoring account. */
+  readonly ownOwner: boolean
+}
+
+export interface PostgresTarget {
+  readonly access: LoadAccess
+  readonly host: Host
+  readonly signal: AbortSignal
+}
+
+export async function preflightPostgres(
+  { access, host, signal }: PostgresTarget,
+  source: RestoreSource,
+  replacement: Replacement,
+): Promise<PostgresPreflight> {
+  const session = await openPostgresSession(access, MAINTENANCE)
+  try {
+    const server = await readPostgresServer(session)
+    refuseNewer(source.entry.manifest.server, { family: 'postgresql', version: server.version }, host.name)
+    await refuseOldTool(access, source)
+    if (server.isStandby) {
+      throw new OpsError('NOT_PERMITTED', `the server on ${host.name} is a standby`, {
+        host: host.name,
+        hint: 'Restore into its primary.',
+      })
+    }
+    const isSuperuser = await readMay(session, host)
+    await refuseMissingExtensions(session, source, host)
+    if (isSuperuser) await refuseMissingRoles(session, access, source, signal)
+    const existed = await session.query(`SELECT 1 FROM pg_database WHERE datname = ${quoteLiteral(replacement.target)}`)
+    refuseUnknownTables(source, replacement, existed.length > 0)
+    const notes = [
+      ...(isSuperuser
+        ? []
+        : ['everything will belong to the restoring account, without grants: it is not a superuser']),
+      ...(await readSpace(session, host, source, isSuperuser)),
+    ]
+    return { existed: existed.length > 0, version: `postgresql ${server.version}`, notes, ownOwner: !isSuperuser }
+  } finally {
+    await session.close()
+  }
+}
+
+async function refuseOldTool({ place }: LoadAccess, { entry }: RestoreSource): Promise<void> {
+  const { stdout } = await runTool(place, { argv: ['pg_restore', '--version'] })
+  const [own, wrote] = [parseToolVersion(stdout), entry.manifest.tools['pg_dump']]
+  if (wrote === undefined || compareSeries(wrote, own, 1) <= 0) return
+  throw new OpsError(
+    'MISSING_TOOL',
+    `the backup was written by pg_dump ${wrote}, and pg_restore on ${place.host} is ${own}`,
+    {
+      host: place.host,
+      hint: `Install the newer one there: apt-get install postgresql-client-${Number.parseInt(wrote, 10)}`,
+    },
+  )
+}
+
+/** @returns whether the account is a superuser */
+async function readMay(session: SqlSession, host: Host): Promise<boolean> {
+  const [row = []] = await session.query('SELECT rolsuper, rolcreatedb FROM pg_roles WHERE rolname = current_user')
+  const [superuser, creates] = row
+  if (superuser === 't' || creates === 't') return superuser === 't'
+  throw new OpsError('NOT_PERMITTED', 'the account may not create databases', {
+    host: host.name,
+    hint: 'ALTER ROLE … CREATEDB, or configure a superuser for restoring.',
+  })
+}
+
+async function refuseMissingExtensions(session: SqlSession, { facts }: RestoreSource, host: Host): Promise<void> {
+  const rows = await session.query('SELECT name FROM pg_available_extensions')
+  const there = new Set(rows.map(([name]) => name))
+  const missing = facts.extensions.filter((name) => !there.has(name))
+  if (missing.length === 0) return
+  throw new OpsError('MISSING_TOOL', `the server on ${host.name} has not the extensions ${missing.join(', ')}`, {
+    host: host.name,
+    hint: 'Install them there: often apt-get install postgresql-contrib, or the package of the extension.',
+  })
+}
+
+async function refuseMissingRoles(
+  session: SqlSession,
+  access: LoadAccess,
+  source: RestoreSource,
+  signal: AbortSignal,
+): Promise<void> {
+  const rows = await session.query('SELECT rolname FROM pg_roles')
+  const there = new Set(rows.map(([name]) => name))
+  const missing = (await readOwners(access, source, signal)).filter((name) => !there.has(name))
+  if (missing.length === 0) return
+  throw new OpsError('FAILED', `the server has not the roles that own what is in the backup: ${missing.join(', ')}`, {
+    host: access.place.host,
+    hint: `Create them first; the backup has them: zstd -dc ${source.entry.path}/_globals.sql.zst | psql -d postgres`,
+  })
+}
+
+/** The last word of a line of `pg_restore --list` is the owner. */
+async function readOwners(access: LoadAccess, source: RestoreSource, signal: AbortSignal): Promise<string[]> {
+  const file = source.files.find(({ role }) => role === 'schema')
+  if (!file) throw new OpsError('DATA_MISMATCH', `the backup has no schema of ${source.facts.name}`)
+  const tool = await access.place.start({ argv: ['pg_restore', '--list'], wantsInput: true })
+  let text = ''
+  tool.output?.setEncoding('utf8').on('data', (piece: string) => {
+    text += piece
+  })
+  await feed(dataFilePath(source.entry, file), {
+    into: tool.input,
+    isPipe: access.isLocal,
+    identity: source.identity,
+    signal,
+  })
+  await tool.ended
+  const lines = text.split('\n').filter((line) => /^\d+; \d+ \d+ /.test(line))
+  const owners = lines.map((line) => line.slice(line.lastIndexOf(' ') + 1))
+  // Extensions and comments have no owner of their own.
+  return [...new Set(owners)].filter((name) => name !== '').sort()
+}
+
+function refuseUnknownTables({ facts }: RestoreSource, { tables = [], target }: Replacement, existed: boolean): void {
+  const known = new Set(
+    facts.tables.flatMap(({ schema, name }) => [`${schema}.${name}`, ...(schema === 'public' ? [name] : [])]),
+  )
+  const unknown = tables.filter((table) => !known.has(table))
+  if (unknown.length > 0) throw new OpsError('USAGE', `the backup has no table ${unknown.join(', ')}`)
+  if (tables.length > 0 && !existed)
+    throw new OpsError('USAGE', `there is no database ${target} to restore tables into`)
+}
+
+async function readSpace(
+  session: SqlSession,
+  host: Host,
+  { files }: RestoreSource,
+  maySee: boolean,
+): Promise<string[]> {
+  // What went by descriptors was not counted; text compresses to about a third.
+  const bytes = files.reduce((sum, file) => sum + (file.plainBytes ?? file.sizeBytes * 3), 0)
+  const needed = Math.round(bytes * ROOM_FACTOR)
+  if (!maySee) return [`it takes about ${formatSize(needed)}; the free space is not known`]
+  const [row] = await session.query(`SELECT current_setting('data_directory')`)
+  const { stdout, exitCode } = await host.read(['df', '-Pk', row?.[0] ?? '/'])
+  const free = Number(stdout.trim().split('\n').at(-1)?.split(/\s+/)[3]) * 1024
+  if (exitCode !== 0 || !Number.isFinite(free))
+    return [`it takes about ${formatSize(needed)}; the free space is not known`]
+  if (free >= needed) return []
+  throw new OpsError(
+    'CANNOT_WRITE',
+    `${row?.[0]} on ${host.name} has ${formatSize(free)} free, the restore takes about ${formatSize(needed)}`,
+    {
+      host: host.name,
+      hint: 'Free space there; what is there now is kept until the restore is over.',
+    },
+  )
+}

@@ -1,0 +1,33 @@
+/** Which backup is meant: an id, a name, or `latest`. */
+import { OpsError } from '../../core/errors.ts'
+import type { BackupEntry, BackupKind, Repository } from '../types.ts'
+
+/**
+ * @param reference `latest`, `app`, `app/latest`, `app/20261120T020000Z`, or any of them with the kind in front
+ * @throws OpsError USAGE with the nearest, or naming the candidates when `latest` could be several
+ */
+export async function findBackup(repository: Repository, kind: BackupKind, reference: string): Promise<BackupEntry> {
+  if (reference === 'latest') return findOnly(repository, kind)
+  const [first = ''] = reference.split('/')
+  const isKind = first === 'database' || first === 'config' || first === 'static'
+  const entry = await repository.find(isKind ? reference : `${kind}/${reference}`)
+  if (entry.kind === kind) return entry
+  throw new OpsError('USAGE', `${entry.id} is a backup of kind ${entry.kind}`, {
+    hint: `Run: npx zx scripts/restore.ts ${entry.kind} ${entry.id}`,
+  })
+}
+
+async function findOnly(repository: Repository, kind: BackupKind): Promise<BackupEntry> {
+  const entries = await repository.list({ kind })
+  const names = [...new Set(entries.map(({ name }) => name))]
+  const [newest] = entries
+  if (newest && names.length === 1) return newest
+  if (!newest) {
+    throw new OpsError('USAGE', `there is no backup of kind ${kind} in ${repository.path}`, {
+      hint: 'Make one: npx zx scripts/backup.ts run',
+    })
+  }
+  throw new OpsError('USAGE', `there are ${kind} backups of ${names.join(', ')}: say which`, {
+    hint: `For example: latest of ${names[0]} is ${kind}/${names[0]}/latest`,
+  })
+}
