@@ -22,7 +22,7 @@ const BETWEEN_TOOLS: Readonly<Record<string, readonly string[]>> = {
   plan: ['host'],
   action: ['config', 'host', 'journal', 'plan', 'report'],
   host: ['config'],
-  notify: ['config', 'journal', 'resilience'],
+  notify: ['action', 'config', 'journal', 'plan', 'report', 'resilience'],
   resilience: ['health'],
 }
 
@@ -45,6 +45,7 @@ const PACKAGE_HOMES: Readonly<Record<string, readonly string[]>> = {
   mysql2: ['diagnose', 'replication', 'backup'],
   pg: ['diagnose', 'replication', 'backup'],
   'fastest-levenshtein': ['core'],
+  qrcode: ['cli'],
   zod: ['*'],
 }
 

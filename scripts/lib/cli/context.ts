@@ -4,6 +4,7 @@
  */
 import { hostname } from 'node:os'
 import type { ActionContext } from '../action/types.ts'
+import type { LoadedConfig } from '../config/index.ts'
 import type { Secret } from '../core/secret.ts'
 import { systemClock } from '../core/clock.ts'
 import { createLog, type Log } from '../core/log.ts'
@@ -27,20 +28,23 @@ export interface ContextOptions {
   /** A command that only looks works without a place to write: its journal is then kept in memory, and it says so. */
   readonly looksOnly: boolean
   readonly signal: AbortSignal
+  /** A config that was read already, in place of the one that the flags name. */
+  readonly loaded?: LoadedConfig
 }
 
 /** @throws OpsError CONFIG_INVALID, NOT_PERMITTED, CANNOT_WRITE */
-export async function openContext(flags: CommonFlags, { looksOnly, signal }: ContextOptions): Promise<OpenedContext> {
+export async function openContext(
+  flags: CommonFlags,
+  { looksOnly, signal, loaded }: ContextOptions,
+): Promise<OpenedContext> {
   const [{ loadConfig, resolveSecret }, journalRoom, { createHosts }] = await Promise.all([
     import('../config/index.ts'),
     import('../journal/index.ts'),
     import('../host/index.ts'),
   ])
   const log = createLog({ verbose: flags.verbose ?? false })
-  const { config, source, warnings } = await loadConfig({
-    ...(flags.config ? { path: flags.config } : {}),
-    env: process.env,
-  })
+  const { config, source, warnings } =
+    loaded ?? (await loadConfig({ ...(flags.config ? { path: flags.config } : {}), env: process.env }))
   for (const warning of warnings) log.warn(warning)
 
   const known: Secret[] = []

@@ -64,12 +64,13 @@ async function look(
   context: OpenedContext,
   firstSample: FirstSample | undefined,
 ): Promise<Report> {
-  const [{ createDiagnoseAction }, { runAction }, { applyBaseline }] = await Promise.all([
+  const [{ createDiagnoseAction }, { MORE_CHECKS }, { runAction }, { applyBaseline }] = await Promise.all([
     import('../diagnose/action.ts'),
+    import('../catalog.ts'),
     import('../action/run.ts'),
     import('./baseline.ts'),
   ])
-  const result = await runAction(createDiagnoseAction({ firstSample }), paramsOf(flags), context)
+  const result = await runAction(createDiagnoseAction({ firstSample, more: MORE_CHECKS }), paramsOf(flags), context)
   if (result.kind !== 'report') throw new OpsError('FAILED', 'diagnose.run returned no report')
   context.signal.throwIfAborted()
   return applyBaseline(result.report, flags, context)

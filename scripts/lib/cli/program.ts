@@ -46,6 +46,12 @@ export function durationArgument(text: string): number {
   }
 }
 
+/** For `.option('-n, --count <n>', …, countArgument, 10)`: a whole number from 1. */
+export function countArgument(text: string): number {
+  if (!/^[1-9]\d{0,5}$/.test(text)) throw new InvalidArgumentError('It must be a whole number from 1.')
+  return Number(text)
+}
+
 /** An option that takes one of a few words; the first is the default. */
 export function choiceOption(flags: string, description: string, choices: readonly [string, ...string[]]): Option {
   return new Option(flags, description).choices(choices).default(choices[0])

@@ -1,0 +1,119 @@
+/** `backup list`: every backup with its age against the RPO, and what is known of it. */
+import type { Command } from 'commander'
+import type { BackupHealth, SeriesHealth } from '../backup/health.ts'
+import type { BackupEntry } from '../backup/types.ts'
+import { formatDuration, formatSize } from '../core/duration.ts'
+import { addCommonFlags, openBackupSession, type BackupFlags } from './backup-context.ts'
+import { print, terminalWidth } from './output.ts'
+import { frame } from './program.ts'
+
+export function addBackupList(program: Command, signal: AbortSignal): void {
+  addCommonFlags(
+    frame(program.command('list'), [
+      ['npx zx scripts/backup.ts list', 'all of them, newest first'],
+      ['npx zx scripts/backup.ts list database/app', 'those of one source'],
+    ]),
+  )
+    .description('List the backups: age against the RPO, size, verified, last drill and how long it took, pinned.')
+    .argument('[name]', 'database/app, or the name alone')
+    .action((name: string | undefined, flags: BackupFlags) => list(name, flags, signal))
+}
+
+async function list(name: string | undefined, flags: BackupFlags, signal: AbortSignal): Promise<void> {
+  await using session = await openBackupSession(flags, { looksOnly: true, signal })
+  const { config, clock } = session.context
+  const [{ openRepository }, { readBackupHealth }, { decideReference }] = await Promise.all([
+    import('../backup/repository/open.ts'),
+    import('../backup/health.ts'),
+    import('../backup/repository/find.ts'),
+  ])
+  const repository = openRepository(config.backup.repository, { clock })
+  const health = await readBackupHealth(repository, config, clock.now())
+  const all = await repository.list()
+  const isWanted = ({ kind, name: own }: Pick<BackupEntry, 'kind' | 'name'>) =>
+    name === undefined || name === own || name === `${kind}/${own}`
+  const entries = all.filter(isWanted)
+  // Nothing of that name: the nearest one, as every command says it.
+  if (name !== undefined && entries.length === 0 && !health.series.some(isWanted)) {
+    decideReference(name, { entries: all, problems: health.problems })
+  }
+  const shown = { ...health, series: health.series.filter(isWanted) }
+  const view = { repository: repository.path, entries, health: shown }
+  await print(flags.json ? JSON.stringify(toJson(view), null, 2) : await format(view))
+}
+
+interface View {
+  readonly repository: string
+  readonly entries: readonly BackupEntry[]
+  readonly health: BackupHealth
+}
+
+const COLUMNS = ['backup', 'age', 'size', 'state', 'verified', 'last drill', 'RTO', 'pinned']
+
+async function format({ repository, entries, health }: View): Promise<string> {
+  const { formatTable } = await import('../report/table.ts')
+  const width = terminalWidth()
+  const byName = new Map(health.series.map((series) => [`${series.kind}/${series.name}`, series]))
+  const never = health.series.filter(({ count }) => count === 0)
+  const rows = [
+    ...never.map(({ kind, name }) => [`${kind}/${name}`, 'never', '', 'never backed up', '', '', '', '']),
+    ...entries.map((entry) => rowOf(entry, byName.get(`${entry.kind}/${entry.name}`), health.now)),
+  ]
+  const table = rows.length > 0 ? [formatTable({ columns: COLUMNS, rows }, width ? { width } : {})] : []
+  const problems = health.problems.map(({ path, because }) => `not a whole backup: ${path}: ${because}`)
+  return [...(entries.length > 0 ? [] : emptyLines(repository, health)), ...table, ...problems].join('\n')
+}
+
+function emptyLines(repository: string, { series }: BackupHealth): string[] {
+  if (series.length > 0) {
+    return [`There are no backups yet in ${repository}. Make the first: npx zx scripts/backup.ts run --all`]
+  }
+  return [
+    `There are no backups in ${repository}, and none is configured.`,
+    'Say what to save under backup.databases, backup.config or backup.static in opskit.yaml; docs/how-to/backup.md shows how.',
+  ]
+}
+
+function rowOf(entry: BackupEntry, series: SeriesHealth | undefined, now: number): string[] {
+  const isNewest = series?.newest?.id === entry.id
+  const age = formatDuration(now - entry.at)
+  return [
+    entry.id,
+    isNewest ? `${age} of ${formatDuration(series.rpoMs)}` : age,
+    formatSize(entry.sizeBytes),
+    stateOf(entry, isNewest && now - entry.at > series.rpoMs),
+    entry.verifiedAt === undefined ? 'no' : `${formatDuration(Math.max(0, now - entry.verifiedAt))} ago`,
+    entry.drilledAt === undefined ? 'never' : `${formatDuration(Math.max(0, now - entry.drilledAt))} ago`,
+    entry.rtoMs === undefined ? '' : formatDuration(entry.rtoMs),
+    entry.pinned ? 'yes' : '',
+  ]
+}
+
+function stateOf({ manifest, failedBecause }: BackupEntry, isLate: boolean): string {
+  if (failedBecause !== undefined) return `BAD: ${failedBecause}`
+  const kind = manifest.parent === undefined ? '' : ', incremental'
+  return `${isLate ? 'late' : manifest.status}${kind}`
+}
+
+function toJson({ repository, entries, health }: View) {
+  const at = (ms: number | undefined) => (ms === undefined ? null : new Date(ms).toISOString())
+  return {
+    repository,
+    backups: entries.map((entry) => ({
+      ...{ id: entry.id, kind: entry.kind, name: entry.name, at: at(entry.at), sizeBytes: entry.sizeBytes },
+      ...{ status: entry.manifest.status, failedBecause: entry.failedBecause ?? null, pinned: entry.pinned },
+      ...{ verifiedAt: at(entry.verifiedAt), drilledAt: at(entry.drilledAt), rtoMs: entry.rtoMs ?? null },
+      ...{ parent: entry.manifest.parent ?? null, path: entry.path },
+    })),
+    sources: health.series.map(({ kind, name, count, newest, newestVerified, rpoMs, missingCopies }) => ({
+      ...{ kind, name, count, newest: newest?.id ?? null, newestVerified: newestVerified?.id ?? null },
+      ...{
+        ageMs: newest ? health.now - newest.at : null,
+        rpoMs,
+        late: !newest || health.now - newest.at > rpoMs,
+        missingCopies,
+      },
+    })),
+    problems: health.problems,
+  }
+}

@@ -1,0 +1,167 @@
+/** The command `restore`: databases, configuration and static files out of a backup; and what an interrupted one left. */
+import type { ActionResult } from '../action/run.ts'
+import { Option, type Command } from 'commander'
+import { OpsError } from '../core/errors.ts'
+import { addCommonFlags, openBackupSession, type BackupFlags, type BackupSession } from './backup-context.ts'
+import { print } from './output.ts'
+import { frame, listArgument } from './program.ts'
+
+interface RestoreFlags extends BackupFlags {
+  readonly to?: string
+  readonly yes?: boolean
+  readonly database?: string[]
+  readonly table?: string[]
+  readonly path?: string[]
+  readonly exact?: boolean
+}
+
+interface FinishFlags extends BackupFlags {
+  readonly resume?: string | boolean
+  readonly undo?: string | boolean
+  readonly yes?: boolean
+}
+
+/** Flags of the command itself: what an interrupted restore left. */
+export function addFinish(program: Command, signal: AbortSignal): void {
+  addCommonFlags(program)
+    .option('--resume [id]', 'finish a restore that was interrupted')
+    .option('--undo [id]', 'take back a restore that was interrupted')
+    .option('--dry-run', 'show what would be done and do nothing')
+    .option('--yes', 'do not ask')
+    .action(async (flags: FinishFlags) => {
+      const direction = flags.undo === undefined ? 'resume' : 'undo'
+      if (flags.resume === undefined && flags.undo === undefined) {
+        throw new OpsError('USAGE', 'it is not said what to restore', {
+          hint: 'npx zx scripts/restore.ts database NAME, config NAME or static NAME; --help shows more.',
+        })
+      }
+      if (flags.resume !== undefined && flags.undo !== undefined) {
+        throw new OpsError('USAGE', '--resume and --undo exclude each other', { hint: 'Leave one of them out.' })
+      }
+      const id = flags[direction]
+      await change(`restore.${direction}`, typeof id === 'string' ? { id } : {}, flags, signal)
+    })
+}
+
+export function addRestoreDatabase(program: Command, signal: AbortSignal): void {
+  const command = frame(program.command('database'), [
+    ['npx zx scripts/restore.ts database app', 'the newest backup of app, in the place of the live database'],
+    ['npx zx scripts/restore.ts database app --to app_copy', 'beside it, under another name'],
+    ['npx zx scripts/restore.ts database app --to staging/', 'into the server of the source staging'],
+    ['npx zx scripts/restore.ts database app --table orders,items', 'two tables'],
+    ['npx zx scripts/restore.ts database database/app/20261120T020000Z --dry-run', 'what would be done'],
+  ])
+  addRestoreFlags(command, '[SOURCE/|HOST/]name: another database, server or host')
+    .description('Restore databases: loaded beside, compared with the manifest, then swapped in; the old one is kept.')
+    .option('--database <names>', 'only these databases of the backup', listArgument)
+    .option('--table <names>', 'only these tables', listArgument)
+    .action(async (backup: string, given: RestoreFlags, self: Command) => {
+      const flags = withParent<RestoreFlags>(given, self)
+      const { database, table, to } = flags
+      const params = {
+        backup,
+        ...(database ? { databases: database } : {}),
+        ...(table ? { tables: table } : {}),
+        ...(to === undefined ? {} : { to }),
+      }
+      await change('restore.database', params, flags, signal)
+    })
+}
+
+export function addRestoreFiles(kind: 'config' | 'static') {
+  return (program: Command, signal: AbortSignal): void => {
+    const command = frame(program.command(kind), [
+      [`npx zx scripts/restore.ts ${kind} web`, 'the newest backup of web, to where it belongs'],
+      [`npx zx scripts/restore.ts ${kind} web --to /tmp/look`, 'into a directory'],
+      [`npx zx scripts/restore.ts ${kind} web --path '/etc/nginx/**/*.conf'`, 'a part'],
+    ])
+    addRestoreFlags(command, '/directory, HOST or HOST:/directory')
+      .description(
+        kind === 'config'
+          ? 'Restore configuration: unpacked beside, compared, put in place; nginx must serve it, or it is undone.'
+          : 'Restore static files: unpacked beside, compared, put in place; what was there is kept.',
+      )
+      .option('--path <paths>', 'only these: absolute paths or globs', listArgument)
+      .option('--exact', 'move aside what is there and not in the backup')
+      .action(async (backup: string, given: RestoreFlags, self: Command) => {
+        const flags = withParent<RestoreFlags>(given, self)
+        const { path, to, exact } = flags
+        const params = { backup, paths: path ?? [], exact: exact ?? false, ...(to === undefined ? {} : { to }) }
+        await change(`restore.${kind}`, params, flags, signal)
+      })
+  }
+}
+
+function addRestoreFlags(command: Command, to: string): Command {
+  return addCommonFlags(command)
+    .argument('<backup>', 'an id, a name for its newest, or latest')
+    .option('--to <where>', to)
+    .option('--dry-run', 'show what would be done and do nothing')
+    .addOption(new Option('--yes', 'do not ask'))
+}
+
+/** A flag may stand before the subcommand: the command itself takes the same ones. */
+function withParent<F extends object>(flags: F, self: Command): F {
+  return { ...self.parent?.opts<F>(), ...flags }
+}
+
+/** Shows the plan, asks, then applies it. */
+async function change(action: string, params: unknown, flags: RestoreFlags, signal: AbortSignal): Promise<void> {
+  await using session = await openBackupSession(flags, { looksOnly: flags.dryRun ?? false, signal })
+  const [{ findAction }, { runAction }, { formatPlan }] = await Promise.all([
+    import('../catalog.ts'),
+    import('../action/run.ts'),
+    import('../plan/index.ts'),
+  ])
+  const found = await findAction(action)
+  if (flags.dryRun || !flags.yes) {
+    const planned = await runAction(found, params, session.context, { dryRun: true })
+    session.clear()
+    if (planned.kind !== 'plan') return
+    if (flags.dryRun) {
+      return print(
+        flags.json ? JSON.stringify(planned.description, null, 2) : formatPlan(planned.description).join('\n'),
+      )
+    }
+    process.stderr.write(`${formatPlan(planned.description).join('\n')}\n`)
+    if (planned.plan.steps.length > 0) await confirm()
+  }
+  const onStep = ({
+    number,
+    total,
+    title,
+    outcome,
+  }: {
+    number: number
+    total: number
+    title: string
+    outcome: string
+  }) => {
+    session.clear()
+    if (outcome !== 'applied') process.stderr.write(`${number}/${total} ${outcome}: ${title}\n`)
+  }
+  const result = await runAction(found, params, session.context, { onStep })
+  await printResult(session, result, flags)
+}
+
+async function printResult(session: BackupSession, result: ActionResult, flags: RestoreFlags): Promise<void> {
+  session.clear()
+  if (result.kind !== 'applied') return
+  const { title, changed, because, steps } = result.result
+  if (flags.json) return print(JSON.stringify(result.result, null, 2))
+  const lines = steps.map((step) => `  ${step.title}`)
+  await print([`${title}: ${changed ? 'done' : because}`, ...lines].join('\n'))
+}
+
+/** @throws OpsError USAGE without a terminal, INTERRUPTED when the answer is no */
+async function confirm(): Promise<void> {
+  if (!process.stdin.isTTY || !process.stderr.isTTY) {
+    throw new OpsError('USAGE', 'nothing was restored: there is no terminal to ask on', {
+      hint: 'Add --yes to restore, or --dry-run to see what would be done.',
+    })
+  }
+  const { confirm: ask } = await import('@clack/prompts')
+  if ((await ask({ message: 'Restore it?', initialValue: false })) !== true) {
+    throw new OpsError('INTERRUPTED', 'nothing was restored')
+  }
+}
