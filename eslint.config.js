@@ -16,12 +16,16 @@ export default ts.config(
       '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', caughtErrors: 'none' }],
       '@typescript-eslint/require-await': 'off',
+      // Objects here are closures, not classes: their methods need no `this`, and taking one is how a reader is handed over.
+      '@typescript-eslint/unbound-method': 'off',
       'no-control-regex': 'off',
       'no-restricted-exports': ['error', { restrictDefaultExports: { direct: true } }],
       eqeqeq: ['error', 'always', { null: 'ignore' }],
       'max-params': ['error', 4],
     },
   },
+  // A row of a table is as long as what it tells.
+  { files: ['test/**'], rules: { 'max-params': 'off' } },
   { files: ['*.config.ts', '*.config.js'], rules: { 'no-restricted-exports': 'off' } },
   { files: ['*.js'], extends: [ts.configs.disableTypeChecked] },
 )
