@@ -190,7 +190,7 @@ describe('diagnose', () => {
         const [cpu] = await findings('--only', 'host.cpu', '--window', '500ms')
         return cpu && cpu.severity !== 'ok' && /spinner|MainThread/.test(JSON.stringify(cpu))
       },
-      45_000,
+      20_000,
     )
   })
 

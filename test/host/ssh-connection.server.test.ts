@@ -71,7 +71,7 @@ describe('the connection', () => {
 
   it('is opened anew for the next command after it was lost', async () => {
     const host = await open()
-    for (const pid of await sshd.workers()) process.kill(pid, 'SIGKILL')
+    await sshd.signalWorkers('SIGKILL')
     const first = await host.read(['echo', 'again']).catch((error: OpsError) => error.code)
     expect(['UNREACHABLE', expect.objectContaining({ stdout: 'again\n' })]).toContainEqual(first)
     expect((await host.read(['echo', 'again'])).stdout).toBe('again\n')
@@ -82,7 +82,7 @@ describe('the connection', () => {
     const host = await open({}, server)
     const running = failure(host.run(['sleep', '60']))
     await waitFor('the session', async () => (await host.read(['true'])).exitCode === 0)
-    for (const pid of await server.workers()) process.kill(pid, 'SIGKILL')
+    await server.signalWorkers('SIGKILL')
     expect(await running).toMatchObject({
       code: 'UNREACHABLE',
       message: expect.stringContaining('whether it finished is not known') as string,
@@ -99,7 +99,7 @@ describe('the connection', () => {
       const [partial] = (await readdir(dir)).filter((name) => name.includes('.opskit-'))
       return partial !== undefined && (await stat(join(dir, partial))).size > 0
     })
-    for (const pid of await server.workers()) process.kill(pid, 'SIGKILL')
+    await server.signalWorkers('SIGKILL')
     expect(await writing).toMatchObject({ code: 'UNREACHABLE' })
     await waitFor('the temporary file to go', async () => (await readdir(dir)).length === 1)
     expect(await readFile(join(dir, 'file'), 'utf8')).toBe('precious')
@@ -110,7 +110,7 @@ describe('the connection', () => {
     const host = await open({ keepAliveMs: 100 }, server)
     const running = failure(host.run(['sleep', '60']))
     await host.read(['true'])
-    for (const pid of await server.workers()) process.kill(pid, 'SIGSTOP')
+    await server.signalWorkers('SIGSTOP')
     expect(await running).toMatchObject({
       code: 'UNREACHABLE',
       message: expect.stringMatching(/was lost: Keepalive timeout/) as string,
@@ -120,7 +120,7 @@ describe('the connection', () => {
   it('does not make a caller wait longer than his deadline when it is silent', async () => {
     const server = await start()
     const host = await open({ keepAliveMs: 60_000 }, server)
-    for (const pid of await server.workers()) process.kill(pid, 'SIGSTOP')
+    await server.signalWorkers('SIGSTOP')
     expect(await failure(host.read(['true'], { timeoutMs: 300 }))).toMatchObject({ code: 'TIMEOUT' })
   })
 

@@ -48,8 +48,8 @@ export interface Sshd {
   authorize(publicKeyFile: string): Promise<void>
   /** How often the log says that somebody logged in. */
   logins(): number
-  /** Every sshd process that serves a connection: the one that stays root, and the user's below it. */
-  workers(): Promise<number[]>
+  /** To every sshd process that serves a connection: the one that stays root, and the user's below it. */
+  signalWorkers(name: NodeJS.Signals): Promise<void>
   stop(): Promise<void>
 }
 
@@ -96,7 +96,9 @@ export async function startSshd({ hostKeys = ['ed25519'], config = [], first = [
     publicKeys,
     authorize: async (file) => appendFile(authorized, await readFile(file)),
     logins: () => server.output().match(/^Accepted (publickey|password|keyboard)/gm)?.length ?? 0,
-    workers: () => workersOf(server.pid),
+    async signalWorkers(name) {
+      for (const pid of await workersOf(server.pid)) signal(pid, name)
+    },
     async stop() {
       for (const pid of await workersOf(server.pid)) signal(pid, 'SIGKILL')
       await server.stop()

@@ -108,7 +108,7 @@ describe('over SFTP', () => {
         seen.push(doneBytes)
         if (cuts < 3 && doneBytes > (cuts + 1) * 12_000_000) {
           cuts += 1
-          void sshd.workers().then((pids) => pids.forEach((pid) => process.kill(pid, 'SIGKILL')))
+          void sshd.signalWorkers('SIGKILL')
         }
       },
     }

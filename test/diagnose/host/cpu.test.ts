@@ -53,7 +53,17 @@ describe('CPU use', () => {
       windowMs: 250,
     })
     expect(use?.own).toBeCloseTo(0.3)
-    expect(use?.busy).toBeCloseTo(0.1)
+    expect(use?.busy).toBeCloseTo(0.1 / 0.7)
+  })
+
+  it('sees that nothing was left for others but what they used', () => {
+    const use = parseCpuUse(stat('0 0 0 0 0 0 0 0 0 0'), stat('100 0 0 0 0 0 0 0 0 0'), { ownMs: 250, windowMs: 500 })
+    expect(use).toMatchObject({ busy: 1, user: 1, own: 0.25 })
+  })
+
+  it('is unknown when opskit itself used it all', () => {
+    const own = { ownMs: 500, windowMs: 500 }
+    expect(parseCpuUse(stat('0 0 0 0 0 0 0 0 0 0', 1), stat('50 0 0 0 0 0 0 0 0 0', 1), own)).toBeUndefined()
   })
 
   it.each([

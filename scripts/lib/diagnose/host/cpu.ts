@@ -2,7 +2,8 @@
  * Is the CPU the bottleneck: load against cores, and where the time of the window went.
  *
  * Source: proc_stat(5), proc_loadavg(5), kernel Documentation/admin-guide/cgroup-v2.rst (cpu.max). Guest time is part of
- * user time already. What opskit itself used in the window is left out, or a one-core machine would always look busy.
+ * user time already. What opskit itself used in the window is left out, or a small machine would always look busy: the
+ * shares are of the time that opskit left to others.
  */
 import type { Thresholds } from '../../config/types.ts'
 import type { CheckFinding } from '../types.ts'
@@ -10,15 +11,15 @@ import { growth } from './counters.ts'
 import { judge, limitText, measure, percent, round, worst } from './judge.ts'
 import { describeTop, nameOf, topByCpu, type ProcessFacts } from './processes.ts'
 
-/** Shares of all CPU time of the window, 0 to 1. */
+/** Shares of the CPU time of the window that opskit itself did not use, 0 to 1. */
 export interface CpuUse {
-  /** Neither idle nor waiting for I/O; steal counts, opskit's own share does not. */
+  /** Neither idle nor waiting for I/O; steal counts. */
   readonly busy: number
   readonly user: number
   readonly system: number
   readonly iowait: number
   readonly steal: number
-  /** opskit's own share, already taken out of `busy` and `user`. */
+  /** opskit's own share of the whole, which the others leave out. */
   readonly own: number
 }
 
@@ -40,7 +41,7 @@ export function countCpus(stat: string): number {
 /**
  * Where the CPU time went between two texts of /proc/stat.
  * @param ownMs CPU time of opskit itself in the window, in ms
- * @returns undefined when the counters did not move (a window of no length)
+ * @returns undefined when the counters did not move (a window of no length), or opskit used all of it
  */
 export function parseCpuUse(
   before: string,
@@ -53,14 +54,16 @@ export function parseCpuUse(
   if (total < MIN_WINDOW_TICKS) return undefined
   const [user = 0, nice = 0, system = 0, idle = 0, iowait = 0, irq = 0, softirq = 0, steal = 0] = ticks
   const ownRatio = own.windowMs > 0 ? own.ownMs / (own.windowMs * countCpus(after)) : 0
-  const ownShare = Math.min(ownRatio, (user + nice) / total)
+  const ownTicks = Math.min(ownRatio * total, user + nice)
+  const left = total - ownTicks
+  if (left < MIN_WINDOW_TICKS) return undefined
   return {
-    busy: 1 - (idle + iowait) / total - ownShare,
-    user: (user + nice) / total - ownShare,
-    system: (system + irq + softirq) / total,
-    iowait: iowait / total,
-    steal: steal / total,
-    own: ownShare,
+    busy: (left - idle - iowait) / left,
+    user: (user + nice - ownTicks) / left,
+    system: (system + irq + softirq) / left,
+    iowait: iowait / left,
+    steal: steal / left,
+    own: ownTicks / total,
   }
 }
 
