@@ -87,6 +87,8 @@ export interface Step {
   readonly approve?: string
   /** The operator must attach or write what was seen. */
   readonly evidenceRequired: boolean
+  /** What is reached when it is done. */
+  readonly marks?: Milestone
   readonly place: Place
 }
 
@@ -98,14 +100,17 @@ export interface Phase {
   readonly steps: readonly Step[]
 }
 
+/** What an incident reaches, by a step that marks it or by the operator's word. */
+export const MILESTONES = ['mitigated', 'root-cause', 'resolved'] as const
+export type Milestone = (typeof MILESTONES)[number]
+
 /** What has to have happened by when, counted from the start of the incident. */
 export interface Timer {
   readonly name: string
   /** In words, for the message and the timeline. */
   readonly title: string
   readonly afterMs: number
-  /** What stops it: an `ack`, the first mitigating step, … in words of this program. */
-  readonly stoppedBy: 'ack' | 'mitigated' | 'root-cause' | 'resolved'
+  readonly stoppedBy: 'ack' | Milestone
 }
 
 export interface Runbook {
