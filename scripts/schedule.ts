@@ -27,7 +27,11 @@ await start(import.meta.url, async (signal) => {
 
   command('run', 'the daemon: runs until SIGTERM, reads its config again on SIGHUP and when the file changes')
     .option('-v, --verbose', 'say more')
-    .action(async (flags: CommonFlags) => (await import('./lib/cli/schedule-lean.ts')).becomeDaemon(flags, signal))
+    .action(async (flags: CommonFlags) => {
+      const { replaceProcess } = await import('./lib/cli/replace.ts')
+      replaceProcess({ entryUrl: import.meta.url, title: 'opskit schedule', nodeFlags: ['--max-semi-space-size=1'] })
+      await (await import('./lib/cli/schedule-daemon.ts')).runDaemon(flags, signal)
+    })
   command('next', 'the coming runs, of all jobs or of those named')
     .argument('[jobs...]')
     .option('-n, --count <n>', 'how many', countArgument, 10)
@@ -64,10 +68,6 @@ await start(import.meta.url, async (signal) => {
     .option('--system', 'it is /etc/crontab or of /etc/cron.d: the sixth field is a user')
     .action(async (flags: ImportFlags) => (await import('./lib/cli/schedule-look.ts')).importJobs(flags))
 
-  frame(program.command('daemon', { hidden: true }))
-    .option('--config <file>')
-    .option('-v, --verbose')
-    .action(async (flags: CommonFlags) => (await import('./lib/cli/schedule-daemon.ts')).runDaemon(flags, signal))
   frame(program.command('accept', { hidden: true }))
     .option('--config <file>')
     .action(async (flags: CommonFlags) => {

@@ -5,7 +5,7 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { makeBlackHole } from '../support/netns.ts'
+import { makeBlackHole, type Ended } from '../support/netns.ts'
 import { NODE, opskit, ROOT, runProgram } from '../support/opskit.ts'
 import { startSshd } from '../support/sshd.ts'
 import { makeUser } from '../support/users.ts'
@@ -37,7 +37,7 @@ async function benchLocal(cwd: string): Promise<BenchRow[]> {
   const whole: number[] = []
   for (let i = 0; i < RUNS; i += 1) {
     node.push((await runProgram([NODE, '-e', '0'])).durationMs / 1_000)
-    whole.push((await opskit('diagnose', [], { cwd })).durationMs / 1_000)
+    whole.push(secondsOf(await opskit('diagnose', [], { cwd })))
   }
   return [
     rowOf({ name: 'diagnose: this machine, whole process', ours: median(whole), unit: 's', target: 0.7 }),
@@ -74,13 +74,19 @@ async function benchBlackHole(dir: string): Promise<BenchRow> {
     await writeFile(config, blackHoleConfig(dir))
     const times: number[] = []
     for (let i = 0; i < 3; i += 1) {
-      times.push((await hole.measure([NODE, SCRIPT, '--config', config], 30_000)).durationMs / 1_000)
+      times.push(secondsOf(await hole.measure([NODE, SCRIPT, '--config', config], 30_000)))
     }
     const target = DEADLINE_SECONDS + 0.3
     return rowOf({ name: 'diagnose: every target a black hole, deadline 2 s', ours: median(times), unit: 's', target })
   } finally {
     await hole.remove()
   }
+}
+
+/** Of a run that gave a diagnosis; one that fails is fast and says nothing. */
+function secondsOf(ran: Ended): number {
+  if (!/\d ok/.test(ran.stdout)) throw new Error(`no diagnosis: ${ran.stdout}${ran.stderr}`)
+  return ran.durationMs / 1_000
 }
 
 function blackHoleConfig(dir: string): string {
@@ -111,7 +117,7 @@ async function benchTenHosts(dir: string): Promise<BenchRow> {
     const times: number[] = []
     for (let i = 0; i < 5; i += 1) {
       const ran = await opskit('diagnose', ['--config', config, '--host', names.join(',')])
-      times.push(ran.durationMs / 1_000)
+      times.push(secondsOf(ran))
     }
     return rowOf({ name: 'diagnose: 10 hosts over a loopback sshd', ours: median(times), unit: 's', target: 2.5 })
   } finally {

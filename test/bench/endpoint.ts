@@ -20,7 +20,7 @@ import { startServer } from '../support/server.ts'
 import { startBlackHole } from '../support/tcp.ts'
 import type { BenchRow } from './types.ts'
 
-const ROUNDS = 3
+const ROUNDS = 5
 const SECONDS = 3
 const PATH = '/api/v1/config/endpoints'
 const LIST = `DomainList:
@@ -51,6 +51,9 @@ async function benchService(): Promise<BenchRow[]> {
   const peer = await startReferenceServer({ ENDPOINT_CONFIG_FILE: file })
   try {
     const [our, their]: [number[], number[]] = [[], []]
+    // Once unmeasured: both compile what is hot.
+    await requestsPerSecond(url + PATH)
+    await requestsPerSecond(peer.url + PATH)
     for (let round = 0; round < ROUNDS; round += 1) {
       our.push(await requestsPerSecond(url + PATH))
       their.push(await requestsPerSecond(peer.url + PATH))

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { CATALOG } from '../../scripts/lib/catalog.ts'
-import { configJsonSchema } from '../../scripts/lib/config/index.ts'
+import { configJsonSchema } from '../../scripts/lib/config/json-schema.ts'
 import { configSchema } from '../../scripts/lib/config/schema/index.ts'
 import { EXIT_CODE_OF, EXIT_TABLE } from '../../scripts/lib/core/exit.ts'
 

@@ -53,7 +53,15 @@ export async function runAction<P>(
   return { kind: 'plan', plan, description: describePlan(plan) }
 }
 
-async function runLook<P>(action: LookAction<P>, params: P, context: ActionContext): Promise<ActionResult> {
+/**
+ * Looks with parameters that are right already, and records it.
+ * @throws what the look throws
+ */
+export async function runLook<P>(
+  action: Pick<LookAction<P>, 'name' | 'look'>,
+  params: P,
+  context: ActionContext,
+): Promise<{ readonly kind: 'report'; readonly report: Report; readonly unrecorded?: string }> {
   const end = startEnding(action.name, context)
   try {
     const report = await action.look(context, params)

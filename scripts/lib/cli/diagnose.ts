@@ -2,6 +2,7 @@
 import { systemClock } from '../core/clock.ts'
 import { OpsError } from '../core/errors.ts'
 import type { FirstSample } from '../diagnose/host/local-vitals.ts'
+import type { DiagnoseOptions, DiagnoseParams } from '../diagnose/look.ts'
 import type { BuiltReport } from '../report/build.ts'
 import type { ReportFormat } from '../report/render.ts'
 import type { Report } from '../report/types.ts'
@@ -10,6 +11,9 @@ import { print, terminalWidth, wantsColor, writeOutput } from './output.ts'
 
 /** Cursor home, then the screen and what scrolled off it (ECMA-48 ED; 3J is xterm's). */
 const CLEAR_SCREEN = '\u001b[H\u001b[2J\u001b[3J'
+
+/** On the monotonic clock of `systemClock`, which counts from there. */
+const PROCESS_START = 0
 
 export interface DiagnoseFlags extends CommonFlags {
   readonly host?: string[]
@@ -28,14 +32,16 @@ export interface DiagnoseFlags extends CommonFlags {
 export async function diagnose(flags: DiagnoseFlags, signal: AbortSignal): Promise<number> {
   checkTogether(flags)
   let firstSample = await sampleEarly(flags)
+  let deadlineFrom: number | undefined = PROCESS_START
   const { openContext } = await import('./context.ts')
   await using context = await openContext(flags, { looksOnly: true, signal })
   for (;;) {
-    const report = await look(flags, context, firstSample)
+    const report = await look(flags, context, { firstSample, deadlineFrom })
     const code = await show(report, flags, context)
     if (flags.watch === undefined) return code
     await context.clock.sleep(flags.watch, signal)
     firstSample = undefined
+    deadlineFrom = undefined
   }
 }
 
@@ -62,22 +68,32 @@ function checkTogether({ host, all, json, format, watch, output }: DiagnoseFlags
 async function look(
   flags: DiagnoseFlags,
   context: OpenedContext,
-  firstSample: FirstSample | undefined,
+  { firstSample, deadlineFrom }: Pick<DiagnoseOptions, 'firstSample' | 'deadlineFrom'>,
 ): Promise<Report> {
-  const [{ createDiagnoseAction }, { MORE_CHECKS }, { runAction }, { applyBaseline }] = await Promise.all([
-    import('../diagnose/action.ts'),
+  const [{ createDiagnoseLook }, { MORE_CHECKS }, { runLook }, { applyBaseline }] = await Promise.all([
+    import('../diagnose/look.ts'),
     import('../catalog.ts'),
     import('../action/run.ts'),
     import('./baseline.ts'),
   ])
-  const result = await runAction(createDiagnoseAction({ firstSample, more: MORE_CHECKS }), paramsOf(flags), context)
-  if (result.kind !== 'report') throw new OpsError('FAILED', 'diagnose.run returned no report')
+  const { report } = await runLook(
+    createDiagnoseLook({ firstSample, deadlineFrom, more: MORE_CHECKS }),
+    paramsOf(flags),
+    context,
+  )
   context.signal.throwIfAborted()
-  return applyBaseline(result.report, flags, context)
+  return applyBaseline(report, flags, context)
 }
 
-function paramsOf({ host, all, only, skip, deadline, window }: DiagnoseFlags): Record<string, unknown> {
-  return { hosts: host, all, only, skip, deadlineMs: deadline, windowMs: window }
+function paramsOf({ host, all, only, skip, deadline, window }: DiagnoseFlags): DiagnoseParams {
+  return {
+    hosts: host ?? [],
+    all: all ?? false,
+    only: only ?? [],
+    skip: skip ?? [],
+    deadlineMs: deadline,
+    windowMs: window,
+  }
 }
 
 async function show(report: Report, flags: DiagnoseFlags, context: OpenedContext): Promise<number> {

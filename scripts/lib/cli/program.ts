@@ -85,7 +85,8 @@ export async function runProgram(build: BuildProgram, entryUrl: string): Promise
   process.exit(code)
 }
 
-function argumentsAfter(entryUrl: string): string[] {
+/** What was typed after the entry script. */
+export function argumentsAfter(entryUrl: string): string[] {
   const entry = realpathSync(fileURLToPath(entryUrl))
   const index = process.argv.findIndex((word) => isPath(word, entry))
   return process.argv.slice(index === -1 ? 2 : index + 1)

@@ -28,14 +28,20 @@ const MAX_ACCEPTED_BYTES = 256 * 1024 * 1024
 /** Runs until the signal is aborted. @throws OpsError CONFIG_INVALID before anything starts */
 export async function runDaemon(flags: CommonFlags, signal: AbortSignal): Promise<void> {
   const log = createLog({ verbose: flags.verbose ?? false })
+  const clock = systemClock
+  const wakeUps = startWakeUps(clock, signal)
+  // From the first moment to the last: without a listener the signal would end the process.
+  let isAsked = false
+  process.on('SIGHUP', () => {
+    isAsked = true
+    wakeUps.wake()
+  })
   let accepted = await accept(flags)
   let version = await readVersion(accepted.source)
-  const clock = systemClock
   const redact = (value: unknown) => (typeof value === 'string' ? redactText(value) : redactValue(value))
   const journal = openJournal({ dir: accepted.stateDir, clock, redact })
   const store = openStore(journal)
   let teller = await openTeller(accepted, journal)
-  const wakeUps = startWakeUps(clock, signal)
   const scheduler = createScheduler({
     ...{ journal, store, clock, log, wake: () => wakeUps.wake() },
     concurrency: accepted.concurrency,
@@ -55,12 +61,6 @@ export async function runDaemon(flags: CommonFlags, signal: AbortSignal): Promis
   journal.record({ kind: 'schedule.daemon-started', result: 'started', message: told })
   log.info(`running ${told}`)
 
-  let isAsked = false
-  const onHangUp = () => {
-    isAsked = true
-    wakeUps.wake()
-  }
-  process.on('SIGHUP', onHangUp)
   while (!signal.aborted) {
     const now = await readVersion(accepted.source)
     if (isAsked || now !== version) {
@@ -82,7 +82,6 @@ export async function runDaemon(flags: CommonFlags, signal: AbortSignal): Promis
     teller?.send(accepted.telling, accepted.source)
     await wakeUps.sleep(waitMs)
   }
-  process.off('SIGHUP', onHangUp)
   await wakeUps.stop()
   log.info(`stopping: ${scheduler.running()} running job(s) may take up to ${accepted.stopTimeoutMs / 1_000} s to end`)
   await scheduler.stop(accepted.stopTimeoutMs)

@@ -33,9 +33,9 @@ export interface EchoOptions extends Deadline {
 
 /** `ping` children at most when fping is missing. */
 const MAX_PINGS = 2
-/** Three packets show loss and still end within 150 ms on a good line. */
+/** Three packets show loss and still end within 100 ms on a good line. */
 const FPING_PACKETS = 3
-const FPING_PERIOD_MS = 50
+const FPING_PERIOD_MS = 25
 /** ping refuses ordinary users less than 200 ms between packets, so two. */
 const PING_PACKETS = 2
 /** traceroute's first port: nothing listens there. */

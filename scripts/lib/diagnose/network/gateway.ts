@@ -21,7 +21,7 @@ export interface GatewayFacts {
 /** Many gateways also serve DNS, and a refusal is as good. */
 const GATEWAY_PORT = 53
 /** A wired hop takes 1 ms, a bad radio link tens. */
-const ONE_HOP_MS = 200
+const ONE_HOP_MS = 150
 /** if_arp.h: the entry is complete. */
 const ATF_COM = 0x2
 
