@@ -1,7 +1,7 @@
 /** The actions `notify.flush` and `notify.test`. Both tell people something, so a dry run must not do it: they are changes. */
 import { z } from 'zod'
 import type { ActionContext, ChangeAction } from '../action/types.ts'
-import { NOTIFY_SEVERITIES } from '../config/schema/notify.ts'
+import { NOTIFY_SEVERITIES } from '../config/notify-words.ts'
 import { formatDuration } from '../core/duration.ts'
 import { OpsError } from '../core/errors.ts'
 import type { Plan } from '../plan/types.ts'

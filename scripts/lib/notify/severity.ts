@@ -1,5 +1,5 @@
 /** The order of severities, and their numbers in the outbox. */
-import { NOTIFY_SEVERITIES } from '../config/schema/notify.ts'
+import { NOTIFY_SEVERITIES } from '../config/notify-words.ts'
 import type { NotifySeverity } from '../config/types.ts'
 
 export function rankOf(severity: NotifySeverity): number {

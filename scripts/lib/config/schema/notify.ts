@@ -4,16 +4,8 @@
  */
 import { z } from 'zod'
 import { nearestName } from '../../core/nearest.ts'
+import { MESSAGE_FIELDS, NOTIFY_SEVERITIES } from '../notify-words.ts'
 import { duration, name, path, port, secretRef } from './values.ts'
-
-/** Least first. */
-export const NOTIFY_SEVERITIES = ['info', 'warning', 'critical'] as const
-
-/** What a `body` of a webhook may ask for: `{{title}}`. */
-export const MESSAGE_FIELDS = [
-  ...['id', 'attempt', 'status', 'severity', 'title', 'text', 'summary', 'host', 'action', 'key', 'next', 'tags'],
-  ...['details', 'count', 'opened_at', 'first_at', 'last_at', 'duration', 'source'],
-] as const
 
 const CHANNEL_TYPES = [
   'log',
