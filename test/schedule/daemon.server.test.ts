@@ -210,6 +210,34 @@ describe('whoever is to know', () => {
   })
 })
 
+describe('a machine that sleeps', () => {
+  it('loses no run and doubles none', { timeout: 90_000 }, async () => {
+    const here = await place()
+    here.write([sh('often', '*/4 * * * * *', `echo x >> ${here.dir}/out`, { catchup: 'all', overlap: 'queue' })])
+    const daemon = await startDaemon(here)
+    const store = here.store()
+    const finished = () => store.history({ limit: 100 }).filter(({ result }) => result === 'ok')
+    await waitFor('the first run', () => finished().length > 0, LONG_MS)
+    daemon.kill('SIGSTOP')
+    const frozenAt = Date.now()
+    await waitFor('two slots to pass', () => Date.now() > frozenAt + 9_500, LONG_MS)
+    daemon.kill('SIGCONT')
+    const dueAt = () =>
+      finished()
+        .map((run) => run.dueAt)
+        .sort((a, b) => a - b)
+    const isWhole = (times: number[]) => times.every((at, index) => at === (times[0] ?? 0) + index * 4_000)
+    await waitFor(
+      'a run after it, and those in between',
+      () => (dueAt().at(-1) ?? 0) > frozenAt + 9_500 && isWhole(dueAt()),
+      LONG_MS,
+    )
+    daemon.kill('SIGTERM')
+    await once(daemon, 'exit')
+    expect(here.lines()).toHaveLength(finished().length)
+  })
+})
+
 describe('the configuration', () => {
   it.each([
     ['a wrong cron', { cron: '0 25 * * *' }, 'schedule.jobs.0.cron: "0 25 * * *": hour, column 3: expected 0-23'],

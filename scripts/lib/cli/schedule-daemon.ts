@@ -44,9 +44,16 @@ export async function runDaemon(flags: CommonFlags, signal: AbortSignal): Promis
   let teller = await openTeller(accepted, journal)
   const scheduler = createScheduler({
     ...{ journal, store, clock, log, wake: () => wakeUps.wake() },
-    concurrency: accepted.concurrency,
-    killGraceMs: accepted.killGraceMs,
-    historyMs: accepted.historyMs,
+    // Read anew each time: a reload changes them.
+    get concurrency() {
+      return accepted.concurrency
+    },
+    get killGraceMs() {
+      return accepted.killGraceMs
+    },
+    get historyMs() {
+      return accepted.historyMs
+    },
     onEvent: (event) => teller?.tell(accepted.telling, event),
     start: (job, slot) =>
       startSlot({

@@ -22,6 +22,7 @@ export interface SchedulerOptions {
   readonly clock: Clock
   readonly log: Log
   readonly start: (job: Job, slot: Slot) => RunningSlot
+  /** This and the next two are asked for when they are needed, so they may be getters. */
   readonly concurrency: number
   readonly killGraceMs: number
   readonly historyMs: number
