@@ -4,7 +4,7 @@
  *
  * Sources: MariaDB error codes (mariadb.com/kb/en/mariadb-error-code-reference), PostgreSQL appendix A (SQLSTATE).
  */
-import { access } from 'node:fs/promises'
+import { access, readFile } from 'node:fs/promises'
 import { connect, type Socket } from 'node:net'
 import type { DatabaseCheck } from '../../config/types.ts'
 import { formatDuration } from '../../core/duration.ts'
@@ -29,6 +29,7 @@ export type RefusalKind =
   | 'database'
   | 'full'
   | 'not-ready'
+  | 'tls'
   | 'other'
 
 export interface Refusal {
@@ -84,6 +85,16 @@ const KIND_OF_CODE: Readonly<Record<string, RefusalKind>> = {
   '57P03': 'not-ready',
   '57P01': 'not-ready',
   '57P02': 'not-ready',
+  // Node's TLS, and the drivers' words for a server without it
+  HANDSHAKE_NO_SSL_SUPPORT: 'tls',
+  HANDSHAKE_SSL_ERROR: 'tls',
+  SELF_SIGNED_CERT_IN_CHAIN: 'tls',
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'tls',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'tls',
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'tls',
+  CERT_HAS_EXPIRED: 'tls',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'tls',
+  NO_TLS: 'tls',
 }
 
 /** Where the check's server is: its socket, its host, else the usual socket of this machine, else loopback. */
@@ -97,6 +108,17 @@ export async function findPlace({ type, host, port, socket }: DatabaseCheck): Pr
     if (await exists(path)) return { kind: 'socket', path }
   }
   return { kind: 'tcp', host: '127.0.0.1', port: tcpPort }
+}
+
+/** What both drivers hand to Node's TLS. @throws the system error of a CA file that cannot be read */
+export async function readTls({ tls, ca }: DatabaseCheck): Promise<DatabaseTls | undefined> {
+  if (tls === 'off') return undefined
+  return { rejectUnauthorized: tls === 'verify', ...(ca !== undefined && { ca: await readFile(ca, 'utf8') }) }
+}
+
+export interface DatabaseTls {
+  readonly rejectUnauthorized: boolean
+  readonly ca?: string
 }
 
 /** `192.0.2.10:5432`, `/run/mysqld/mysqld.sock`. */

@@ -62,6 +62,7 @@ const TITLE_OF: Readonly<Record<RefusalKind, string>> = {
   database: 'The database does not exist on the server',
   full: 'The database has no connection left',
   'not-ready': 'The database is starting up or shutting down',
+  tls: 'The database cannot be reached over TLS as asked',
   other: 'The database cannot be used',
 }
 
@@ -71,10 +72,12 @@ const CAUSE_OF: Readonly<Record<RefusalKind, string>> = {
   'no-socket': 'the server is not running, or its socket is elsewhere (set socket or host)',
   'not-permitted': 'the directory of the socket is closed to this user',
   silent: 'the server is hung or frozen, the machine is down, or a firewall drops the port',
-  login: 'wrong user or password, or the server has no rule for this user and address (pg_hba.conf, mysql.user)',
+  login:
+    'wrong user or password, the server has no rule for this user and address (pg_hba.conf, mysql.user), or wants TLS (tls)',
   database: 'it was dropped or renamed, or the check names the wrong one',
   full: 'a connection leak, a pool that is too large, or slow queries that pile up',
   'not-ready': 'a restart or crash recovery is under way',
+  tls: 'its certificate has expired or is of another authority or name, or the server has no TLS (see tls and ca of the check)',
   other: 'see what the server says',
 }
 

@@ -10,7 +10,7 @@ import type { DatabaseCheck } from '../../config/types.ts'
 import { OpsError } from '../../core/errors.ts'
 import type { Secret } from '../../core/secret.ts'
 import { within, type Deadline } from '../deadline.ts'
-import { connectTo, describePlace, part, refusalOf, type Place } from './connect.ts'
+import { connectTo, describePlace, part, readTls, refusalOf, type Place } from './connect.ts'
 import { redactSql } from './sql-text.ts'
 import type { DatabaseFacts, DatabaseSession, LongTransaction, MysqlChannel } from './types.ts'
 
@@ -85,14 +85,14 @@ export function countPending(received: string, applied: string, using = 'Slave_P
 }
 
 async function logIn({ check, place, password, timeoutMs }: ReadDatabase, signal: AbortSignal): Promise<Connection> {
-  const [{ createConnection }, socket] = await Promise.all([
-    import('mysql2/promise'),
-    connectTo(place, timeoutMs, signal),
-  ])
+  const [{ createConnection }, tls] = await Promise.all([import('mysql2/promise'), readTls(check)])
+  const socket = await connectTo(place, timeoutMs, signal)
   try {
     return await createConnection({
       stream: () => socket,
       user: check.user ?? userInfo().username,
+      ...(place.kind === 'tcp' && { host: place.host }),
+      ...(tls && { ssl: { ...tls, verifyIdentity: tls.rejectUnauthorized } }),
       ...(password && { password: password.reveal() }),
       ...(check.database !== undefined && { database: check.database }),
       // No timer of its own: the socket is destroyed at our deadline.

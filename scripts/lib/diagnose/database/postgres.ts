@@ -9,9 +9,9 @@ import { userInfo } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Client } from 'pg'
 import type { Socket } from 'node:net'
-import { OpsError } from '../../core/errors.ts'
+import { messageOf, OpsError } from '../../core/errors.ts'
 import { within } from '../deadline.ts'
-import { connectTo, describePlace, part, refusalOf } from './connect.ts'
+import { connectTo, describePlace, part, readTls, refusalOf } from './connect.ts'
 import type { ReadDatabase } from './mysql.ts'
 import { redactSql } from './sql-text.ts'
 import type {
@@ -54,14 +54,16 @@ export async function readPostgres(options: ReadDatabase): Promise<DatabaseFacts
 }
 
 async function logIn({ check, place, password, timeoutMs }: ReadDatabase, signal: AbortSignal): Promise<Client> {
-  const [{ default: pg }, socket] = await Promise.all([import('pg'), connectTo(place, timeoutMs, signal)])
+  const [{ default: pg }, tls] = await Promise.all([import('pg'), readTls(check)])
+  const socket = await connectTo(place, timeoutMs, signal)
   const user = check.user ?? userInfo().username
   const client = new pg.Client({
     stream: () => asUnconnected(socket),
     user,
     // Called only when the server asks; without it the driver would look for PGPASSWORD and ~/.pgpass.
     password: () => password?.reveal() ?? refuseForLackOfPassword(),
-    ssl: false,
+    ssl: tls ?? false,
+    ...(place.kind === 'tcp' && { host: place.host }),
     database: check.database ?? (check.user === undefined ? 'postgres' : user),
     application_name: 'opskit',
   })
@@ -72,6 +74,9 @@ async function logIn({ check, place, password, timeoutMs }: ReadDatabase, signal
     return client
   } catch (error) {
     socket.destroy()
+    // The driver gives this one no code.
+    if (/does not support SSL/.test(messageOf(error)) && error instanceof Error)
+      Object.assign(error, { code: 'NO_TLS' })
     throw error
   }
 }
