@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { EndpointManager } from '../../scripts/lib/endpoint/client/index.ts'
 import { decideEndpoint } from '../../scripts/lib/endpoint/client/decide.ts'
 import { createWebStorage } from '../../scripts/lib/endpoint/client/storage.ts'
+import { lookupAll } from '../../scripts/lib/endpoint/client/names.ts'
 import { alive, createWorld, type World } from './world.ts'
 
 const A = 'https://a.example.com'
@@ -255,6 +256,50 @@ describe('a request', () => {
     world.servers.set(A, () => new Response(null, { status: 302, headers: { location } }))
     alive(world, B)
     expect(await (await (await world.open(api(A, B))).fetch('/x')).text()).toBe(B)
+  })
+
+  it.each([
+    ['first', ['10.0.0.1']],
+    ['first of several', ['192.0.2.7', '10.0.0.1']],
+    ['first, in IPv6', ['fe80::1']],
+    [
+      'first, as IPv4 within IPv6',
+      ['::ffff:169.254.169.254'].map((address) => new URL(`http://[${address}]`).hostname.slice(1, -1)),
+    ],
+  ])('does not ask a name that leads to a private address: %s', async (_which, addresses) => {
+    const world = createWorld()
+    for (const url of [A, B]) alive(world, url)
+    const lookup = async (name: string) => (name === 'a.example.com' ? addresses : ['192.0.2.9'])
+    const manager = await world.open({ ...api(A, B), lookup })
+    expect(await (await manager.fetch('/x')).text()).toBe(B)
+    expect(world.requests.filter((request) => request.includes(A))).toEqual([])
+    await checkTimes(manager, 3)
+    expect(status(manager, A)?.because).toMatch(/a\.example\.com leads to the private address/)
+  })
+
+  it('is not redirected to a name that leads to a private address', async () => {
+    const world = createWorld()
+    world.servers.set(A, () => new Response(null, { status: 302, headers: { location: `${C}/` } }))
+    for (const url of [B, C]) alive(world, url)
+    const lookup = async (name: string) => [name === 'c.example.com' ? '127.0.0.1' : '192.0.2.9']
+    expect(await (await (await world.open({ ...api(A, B), lookup })).fetch('/x')).text()).toBe(B)
+  })
+
+  it('asks such a name where private addresses are allowed', async () => {
+    const world = createWorld()
+    alive(world, A)
+    const manager = await world.open({ ...api(A), allowPrivate: true, lookup: async () => ['10.0.0.1'] })
+    expect(await (await manager.fetch('/x')).text()).toBe(A)
+  })
+
+  it('stops waiting for a name when its time is up', async () => {
+    const world = createWorld()
+    alive(world, B)
+    const lookup = (name: string) => (name === 'a.example.com' ? new Promise<string[]>(() => {}) : Promise.resolve([]))
+    const manager = await world.open({ ...api(A, B), lookup, requestTimeoutMs: 100 })
+    const answer = manager.fetch('/x')
+    await world.clock.advance(200)
+    expect(await (await answer).text()).toBe(B)
   })
 
   it('is kept off an endpoint by the choice of a person, until that fails', async () => {
@@ -526,3 +571,12 @@ function endless(bytes: number): ReadableStream<Uint8Array> {
     },
   })
 }
+
+describe('lookupAll', () => {
+  it('knows what the system knows, and nothing of a name that is not there', async () => {
+    expect(await lookupAll('localhost')).toEqual(
+      expect.arrayContaining([expect.stringMatching(/^(127\.0\.0\.1|::1)$/)]),
+    )
+    expect(await lookupAll('nowhere.invalid')).toEqual([])
+  })
+})

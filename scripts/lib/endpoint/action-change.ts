@@ -18,7 +18,8 @@ import { KINDS, type EndpointKind } from './client/types.ts'
 import { parseEndpointUrl } from './client/url.ts'
 import { openClient } from './action-look.ts'
 import { KIND_NAMES } from './describe.ts'
-import { listedEndpoints, readLists, readListText, writeLists } from './state.ts'
+import { readEndpointOptions } from './client/options.ts'
+import { clientOptions, listedEndpoints, readLists, readListText, writeLists } from './state.ts'
 
 const kind = z.enum(['api', 'socketio']).default('api')
 const lease = () => 'endpoint:list'
@@ -94,7 +95,7 @@ export const updateAction: ChangeAction<z.output<typeof updateParams>> = {
     const { list, from } = await fetchEndpointList({
       sources: [...new Set(sources.filter((source) => source !== undefined))],
       token,
-      fetch: (url, init) => globalThis.fetch(url, init),
+      fetch: readEndpointOptions(clientOptions(config.endpoint)).fetch,
       clock,
       timeoutMs: update.timeout,
       rules: { allowPrivate },

@@ -4,6 +4,7 @@ import type { EndpointConfig } from '../config/types.ts'
 import { messageOf } from '../core/errors.ts'
 import type { EndpointOptions } from './client/options.ts'
 import { readEndpointOptions } from './client/options.ts'
+import { lookupAll } from './client/names.ts'
 import { entriesOf, NO_LISTS, parseLists, type KeptLists, type ListEntry } from './client/lists.ts'
 import type { Endpoint, EndpointKind, EndpointStorage, StoragePart } from './client/types.ts'
 
@@ -58,6 +59,7 @@ export function clientOptions({ client }: EndpointConfig): EndpointOptions {
     failures: client.failures,
     healthPath: client.health_path,
     allowPrivate: client.allow_private,
+    lookup: lookupAll,
     updateTimeoutMs: client.update.timeout,
   }
 }

@@ -8,7 +8,46 @@ import { isHttp, isPrivateHost, type UrlRules } from './url.ts'
 /** The part of the fetch API that is used; `globalThis.fetch` fits. */
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>
 
+/** The addresses of a name; none when it has none. In Node: node:dns. A browser has nothing of the kind. */
+export type Lookup = (hostname: string) => Promise<readonly string[]>
+
 const MAX_REDIRECTS = 5
+
+/**
+ * A fetch that asks no name that leads to a private address. What a name leads to may change between the question and the
+ * connection: it stops lists that lie, not somebody who controls the resolver.
+ * @returns rejects with OpsError DATA_MISMATCH for such a name
+ */
+export function guardNames(fetch: Fetch, lookup: Lookup): Fetch {
+  return async (url, init) => {
+    const { hostname } = new URL(url)
+    init.signal?.throwIfAborted()
+    const addresses = isAddress(hostname) ? [] : await abortable(lookup(hostname), init.signal)
+    const found = addresses.find((address) => isPrivateHost(address.includes(':') ? `[${address}]` : address))
+    if (found === undefined) return fetch(url, init)
+    throw new OpsError('DATA_MISMATCH', `${hostname} leads to the private address ${found}`, {
+      hint: 'Allow private addresses if this is your own network.',
+    })
+  }
+}
+
+function isAddress(hostname: string): boolean {
+  return hostname.startsWith('[') || /^\d+(?:\.\d+){3}$/.test(hostname)
+}
+
+async function abortable<T>(work: Promise<T>, signal: AbortSignal | null | undefined): Promise<T> {
+  if (!signal) return work
+  let stop = () => {}
+  const aborted = new Promise<never>((_, reject) => {
+    stop = () => reject(signal.reason as Error)
+    signal.addEventListener('abort', stop, { once: true })
+  })
+  try {
+    return await Promise.race([work, aborted])
+  } finally {
+    signal.removeEventListener('abort', stop)
+  }
+}
 
 /**
  * As `fetch`, for requests without a body.

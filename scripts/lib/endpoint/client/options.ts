@@ -2,7 +2,7 @@
 import { systemClock, type Clock } from '../../core/clock.ts'
 import { OpsError } from '../../core/errors.ts'
 import type { FlapRule } from '../../health/types.ts'
-import type { Fetch } from './fetch.ts'
+import { guardNames, type Fetch, type Lookup } from './fetch.ts'
 import { parseEndpointUrl } from './url.ts'
 import { KINDS, type Endpoint, type EndpointKind, type EndpointStorage } from './types.ts'
 
@@ -33,6 +33,8 @@ export interface EndpointOptions {
   readonly updateTimeoutMs?: number
   /** Loopback, private and link-local addresses; default false. */
   readonly allowPrivate?: boolean
+  /** With it, names that lead to such addresses are refused, too. In Node: `lookupAll` of `opskit/endpoint/names`. */
+  readonly lookup?: Lookup
   /** What an endpoint that keeps going out has to wait for; see room health. */
   readonly flap?: Partial<FlapRule> | false
   /** False while this device has no network: nothing is held against the endpoints then. In a browser: `() => navigator.onLine`. */
@@ -62,6 +64,7 @@ export interface EndpointSettings {
 /** @throws OpsError USAGE for a number that makes no sense, DATA_MISMATCH for an address that must not be used */
 export function readEndpointOptions(options: EndpointOptions): EndpointSettings {
   const { hedgeMs = 200, healthPath = '/health', allowPrivate = false } = options
+  const fetch: Fetch = options.fetch ?? ((url, init) => globalThis.fetch(url, init))
   const pathOf = (kind: EndpointKind) => (typeof healthPath === 'string' ? healthPath : (healthPath[kind] ?? '/health'))
   const initialOf = (kind: EndpointKind) =>
     (options.initial?.[kind] ?? []).map((item, index): Endpoint => {
@@ -71,7 +74,7 @@ export function readEndpointOptions(options: EndpointOptions): EndpointSettings 
   const settings = {
     initial: { api: initialOf('api'), socketio: initialOf('socketio') },
     storage: options.storage,
-    fetch: options.fetch ?? ((url, init) => globalThis.fetch(url, init)),
+    fetch: options.lookup && !allowPrivate ? guardNames(fetch, options.lookup) : fetch,
     autoCheck: options.autoCheck ?? true,
     checkIntervalMs: options.checkIntervalMs ?? 300_000,
     checkTimeoutMs: options.checkTimeoutMs ?? 5_000,

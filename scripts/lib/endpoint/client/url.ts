@@ -1,7 +1,7 @@
 /**
  * May this address be used? Lists come from QR codes and servers: an address in them could make a client talk to its own
  * network, send a password, or read a file. Addresses are compared in the canonical form of the URL standard, so that
- * `0x7f.1` is 127.0.0.1. A name that resolves to a private address cannot be seen here.
+ * `0x7f.1` is 127.0.0.1. What a name leads to is looked at when it is asked (fetch.ts).
  */
 import { OpsError } from '../../core/errors.ts'
 import { printableLine } from '../../core/printable.ts'
