@@ -228,7 +228,7 @@ describe('a point of no return', () => {
     const failure = await failureOf(run(fileStep('web-1', '/fence'), promote({ apply: fails('connection lost') })))
     expect(failure.code).toBe('STUCK')
     expect(failure.nextActions).toEqual([
-      'on db-1: look how far "Promote" got, it cannot be undone: connection lost',
+      'on db-1: look how far "Promote" got, it cannot be undone',
       'on web-1: "Create /fence" is still in effect; keep it or take it back',
     ])
     expect(calls('web-1')).toEqual(['put /fence'])

@@ -41,13 +41,13 @@ export function listNextActions(steps: readonly StepResult[], stop: Stop): strin
   ]
 }
 
-function firstAction({ title, message, outcome }: StepResult, stop: Stop): string {
+function firstAction({ title, outcome }: StepResult, stop: Stop): string {
   switch (stop.kind) {
     case 'undo-failed':
       return `take back "${title}" by hand, its undo failed: ${stop.said}`
     case 'no-return':
       return outcome === 'failed'
-        ? `look how far "${title}" got, it cannot be undone: ${message}`
+        ? `look how far "${title}" got, it cannot be undone`
         : `"${title}" is in effect and cannot be undone`
     case 'still-running':
       return `"${title}" was told to stop and may still be running: wait for its end or end it, then look what it did`
@@ -68,9 +68,10 @@ function numbered(actions: readonly string[]): string {
   return actions.map((action, index) => `(${index + 1}) ${action}`).join('; ')
 }
 
-/** One sentence for the failure of a step: `step 2 of 3 failed on web-1 (Reload nginx: exit status 1)`. */
+/** One sentence for the failure of a step, after the plan's title: `step 2 of 3 failed on web-1 (Reload nginx: exit status 1)`. */
 export function describeFailure(steps: readonly StepResult[], index: number, error: unknown): string {
   const step = steps[index]
   if (!step) return messageOf(error)
+  if (steps.length === 1) return `failed on ${step.on}: ${messageOf(error)}`
   return `step ${index + 1} of ${steps.length} failed on ${step.on} (${step.title}: ${messageOf(error)})`
 }
