@@ -36,7 +36,7 @@ function keysOf(node: JsonSchema, path = ''): [path: string, node: JsonSchema][]
 function oneReference(path: string): string {
   return path
     .replace(
-      /(password|passphrase|secret|token|url|fallback_urls\[\]|headers\.\*|env\.\*)\.(?:env|file)$/,
+      /(password|passphrase|secret|identity|token|url|fallback_urls\[\]|headers\.\*|env\.\*)\.(?:env|file)$/,
       '$1.reference',
     )
     .replace(/pings\.(?:start|success|failure)\.(?:env|file)$/, 'pings.reference')

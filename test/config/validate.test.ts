@@ -151,6 +151,7 @@ const REFUSED: readonly (readonly [what: string, text: string, message: string])
   ['another version', 'version: 2\n', 'opskit.yaml:1:10: version: expected 1'],
   ['text only', 'hello\n', 'opskit.yaml:1:1: expected keys and values, got text'],
   ['a tab', 'hosts:\n\ta: 1\n', 'opskit.yaml:2:1: Tabs are not allowed as indentation: indent with spaces'],
+  ['a merge of what is no mapping', 'version: 1\n<<: 3\n', 'opskit.yaml:2:1: << takes a mapping or an alias of one'],
   ['a key twice', 'version: 1\nhosts: {}\nversion: 1\n', 'opskit.yaml:3:1: the key "version" is here twice'],
   [
     'an open bracket',

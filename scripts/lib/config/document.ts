@@ -17,6 +17,8 @@ export interface YamlFile {
   readonly problems: readonly Problem[]
   /** Where a key (or with 'value', what it holds) stands; the nearest place above for what is not there. */
   placeOf(path: Path, part: 'key' | 'value'): { readonly line: number; readonly column: number }
+  /** A scalar as it is written (`007`, `1.10`, where `data` holds a number); undefined where none stands. */
+  textAt(path: Path): string | undefined
 }
 
 /** A configuration is written by hand. */
@@ -34,6 +36,7 @@ export function parseYaml(text: string): YamlFile {
     data: undefined,
     problems: [{ ...at(offset), message }],
     placeOf: () => at(0),
+    textAt: () => undefined,
   })
   if (text.length > MAX_BYTES) return failed('the file is larger than 256 KiB')
   try {
@@ -49,9 +52,19 @@ export function parseYaml(text: string): YamlFile {
     ]
     const overflow = doc.errors.find(({ message }) => message.includes('call stack'))
     if (overflow) return failed(TOO_DEEP, overflow.pos[0])
-    if (problems.length > 0) return { data: undefined, problems, placeOf: () => at(0) }
+    if (problems.length > 0) return { ...failed(''), problems }
+    const merge = wrongMerge(doc)
+    if (merge !== undefined) return failed('<< takes a mapping or an alias of one', merge)
     const data: unknown = doc.toJS({ maxAliasCount: MAX_ALIASES })
-    return { data, problems, placeOf: (path, part) => at(offsetOf(doc, path, part)) }
+    return {
+      data,
+      problems,
+      placeOf: (path, part) => at(offsetOf(doc, path, part)),
+      textAt: (path) => {
+        const node = doc.getIn(path, true)
+        return isScalar(node) ? node.source : undefined
+      },
+    }
   } catch (error) {
     if (error instanceof RangeError) return failed(TOO_DEEP)
     if (error instanceof ReferenceError) {
@@ -81,6 +94,22 @@ function duplicateKeys(doc: Document): { offset: number; message: string }[] {
           found.push({ offset: (key as Node).range?.[0] ?? 0, message: `the key "${name}" is here twice` })
         seen.add(name)
       }
+    },
+  })
+  return found
+}
+
+/** Looked for here, because the parser throws without a place. @returns where what is merged is no mapping */
+function wrongMerge(doc: Document): number | undefined {
+  const isMapping = (node: unknown): boolean => isMap(isAlias(node) ? node.resolve(doc) : node)
+  let found: number | undefined
+  visit(doc, {
+    Pair(_key, { key, value }) {
+      if (!isScalar(key) || key.source !== '<<' || key.type !== 'PLAIN') return undefined
+      const source = isAlias(value) ? value.resolve(doc) : value
+      if (isSeq(source) ? source.items.every(isMapping) : isMapping(source)) return undefined
+      found = key.range?.[0] ?? 0
+      return visit.BREAK
     },
   })
   return found

@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { nearestName } from '../core/nearest.ts'
 import { printableLine } from '../core/printable.ts'
 import { redactText } from '../core/redact.ts'
-import { keysOf, kindOf, optionsOf, schemaAt, unwrap, valueAt, type Path, type Schema } from './walk.ts'
+import { isList, keysOf, kindOf, optionsOf, schemaAt, unwrap, valueAt, type Path, type Schema } from './walk.ts'
 
 export interface Explained {
   readonly path: Path
@@ -81,6 +81,16 @@ function explainUnion(whole: Whole, issue: UnionIssue, schema: Schema | undefine
   const { path } = issue
   const value = valueAt(whole.data, path)
   const options = schema ? optionsOf(schema) : []
+  const follow = (index: number) =>
+    (issue.errors[index] ?? []).flatMap((inner) =>
+      explainIssue(
+        whole,
+        { ...inner, path: [...path, ...inner.path] },
+        inner.path.length === 0 ? options[index] : undefined,
+      ),
+    )
+  const list = Array.isArray(value) ? options.findIndex(isList) : -1
+  if (list !== -1) return follow(list)
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     const isSecret = schema !== undefined && kindOf(schema) === 'secret'
     const wanted = isSecret ? `${SECRET_WANTED}, not the secret itself` : options.map(nameOf).join(' or ')
@@ -91,15 +101,7 @@ function explainUnion(whole: Whole, issue: UnionIssue, schema: Schema | undefine
   const typed = Object.keys(value)
   const meant = own.flatMap((mine, index) => (mine.some((key) => typed.includes(key)) ? [index] : []))
   const [first] = meant
-  if (first !== undefined && meant.length === 1) {
-    return (issue.errors[first] ?? []).flatMap((inner) =>
-      explainIssue(
-        whole,
-        { ...inner, path: [...path, ...inner.path] },
-        inner.path.length === 0 ? options[first] : undefined,
-      ),
-    )
-  }
+  if (first !== undefined && meant.length === 1) return follow(first)
   const choices = own.flatMap((mine) => mine.slice(0, 1)).map((key) => `"${key}"`)
   if (meant.length > 1) return [{ path, part: 'key', message: `only one of ${choices.join(', ')} is allowed here` }]
   const strangers = typed.filter((key) => !keys.flat().includes(key))

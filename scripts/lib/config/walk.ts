@@ -38,6 +38,10 @@ export function isSection(schema: Schema): boolean {
   return ['object', 'record', 'array'].includes((unwrap(schema) as z.core.$ZodTypes)._zod.def.type)
 }
 
+export function isList(schema: Schema): boolean {
+  return (unwrap(schema) as z.core.$ZodTypes)._zod.def.type === 'array'
+}
+
 export function kindOf(schema: Schema): 'path' | 'secret' | 'duration' | 'size' | undefined {
   return kinds.get(unwrap(schema))?.kind
 }

@@ -69,6 +69,10 @@ const databaseSource = z
     row_counts: z.boolean().default(true).meta({ description: 'Exact row counts, to compare a restored copy with' }),
     fingerprints: z.boolean().default(false).meta({ description: 'Fingerprints of the contents, to compare likewise' }),
     checks: z.array(check).default([]).meta({ description: 'Questions a restored copy must answer as expected' }),
+    drill_into: name.optional().meta({
+      description:
+        'Drill on this server in place of a private one: another database source, or a host (also a container) where the same address and account work',
+    }),
     ...common,
   })
   .meta({ description: 'One database server, or one SQLite file' })
@@ -138,10 +142,9 @@ export const backupSection = z
     encryption: z
       .strictObject({
         recipients: z.array(z.string()).min(1).meta({ description: 'age1… or ssh-ed25519 …; public, no secrets' }),
-        identity: z
-          .strictObject({ file: path.meta({ description: 'A file that holds the age identity' }) })
-          .optional()
-          .meta({ description: 'With which restore, verify and drill decrypt' }),
+        identity: secretRef.optional().meta({
+          description: 'The age identity with which restore, verify and drill decrypt: { file: path } or { env: NAME }',
+        }),
       })
       .optional()
       .meta({ description: 'By age (default: none)' }),

@@ -5,6 +5,7 @@ import { diagnoseSection } from './diagnose.ts'
 import { endpointSection } from './endpoint.ts'
 import { hostsSection } from './hosts.ts'
 import { notifySection } from './notify.ts'
+import { runbookSection } from './runbook.ts'
 import { scheduleSection } from './schedule.ts'
 import { name, path } from './values.ts'
 
@@ -25,6 +26,7 @@ export const configSchema = z
     diagnose: diagnoseSection,
     endpoint: endpointSection,
     notify: notifySection,
+    runbook: runbookSection,
     schedule: scheduleSection,
   })
   .meta({ title: 'opskit.yaml', description: 'Configuration of opskit' })
