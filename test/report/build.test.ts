@@ -27,6 +27,7 @@ function everywhere(text: string): Report {
         evidence: text,
         cause: text,
         next: text,
+        runbook: { id: text, params: { [text]: text } },
         lines: [text],
         measures: [{ label: text, value: 1 }],
       },

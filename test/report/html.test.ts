@@ -54,7 +54,17 @@ describe('a report as a page', () => {
     const tagsOf = (title: string) =>
       page({
         ...emptyReport(),
-        findings: [{ check: 'a', host: 'b', severity: 'critical', title, evidence: title, next: title }],
+        findings: [
+          {
+            check: 'a',
+            host: 'b',
+            severity: 'critical',
+            title,
+            evidence: title,
+            next: title,
+            runbook: { id: title, params: { [title]: title } },
+          },
+        ],
       })
         .replace(/ lang="zh"/g, '')
         .match(/<[^>]*>/g)

@@ -90,6 +90,7 @@ describe('outside text that GitHub parses', () => {
         cause: text,
         lines: [text],
         next: text,
+        runbook: { id: text, params: { [text]: text } },
       })),
       facts: { 'web-1': [[text, text]] },
     }

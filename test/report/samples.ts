@@ -24,6 +24,7 @@ const problems: readonly Finding[] = [
     cause:
       'logrotate has not finished since 2026-11-02, and /var/log/nginx/access.log alone holds 41 GiB of the 50 GiB',
     next: 'du -xh --max-depth=1 /var | sort -h | tail',
+    runbook: { id: 'disk-full', params: { host: 'web-1', mount: '/var' } },
     lines: [
       'Nov 20 03:12:01 web-1 logrotate[812]: error: stat of /var/log/app/*.log failed: No such file or directory',
       'Nov 20 03:12:01 web-1 systemd[1]: logrotate.service: Failed with result exit-code.',
@@ -39,6 +40,7 @@ const problems: readonly Finding[] = [
     title: '容器“订单服务”健康检查连续失败，已重启 12 次',
     evidence: '12 restarts, critical from 10 restarts',
     next: 'docker logs --tail 50 订单服务',
+    runbook: { id: 'backend-down', params: { host: 'web-1', container: '订单服务' } },
     lines: ['java.lang.OutOfMemoryError: Java heap space', '\tat com.example.Order.load(Order.java:88)'],
     measures: [{ label: 'restarts', value: 12, unit: 'c', warn: '~:3', crit: '~:10' }],
   },

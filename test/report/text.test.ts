@@ -65,6 +65,16 @@ describe('a report as text', () => {
     ).toBe(next)
   })
 
+  it('puts the command that starts the runbook on a line of its own, quoted for a shell', async () => {
+    const runbook = { id: 'backend-down', params: { host: 'web-1', container: 'x; rm -rf /', compose: '' } }
+    const lines = (await text({ ...emptyReport(), findings: [{ ...problem('x'), runbook }] }, { width: 40 })).split(
+      '\n',
+    )
+    expect(lines).toContain(
+      "    npx zx scripts/runbook.ts start backend-down --param host=web-1 --param container='x; rm -rf /' --param compose=''",
+    )
+  })
+
   it('uses nothing but ASCII of its own without Unicode', async () => {
     const report = { ...fleetReport(['web-2', 'db-1']), changes: { since: 'yesterday', list: [] } }
     const ours = await text(report, { unicode: false, width: 70, verbose: true })
@@ -114,7 +124,7 @@ describe('hostile text at a terminal', () => {
         const shown = await text(hostileReport(input), { width, verbose, color: true })
         expectInert(shown)
         const lines = shown.replace(SGR, '').split('\n')
-        const wrapped = lines.filter((_, index) => lines[index - 1] !== '  next:')
+        const wrapped = lines.filter((_, index) => !['  next:', '  runbook:'].includes(lines[index - 1] ?? ''))
         expect(wrapped.filter((line) => displayWidth(line) > width)).toEqual([])
       }),
       { numRuns: 40 },
@@ -136,7 +146,15 @@ function hostileReport(hostile: string): Report {
   return {
     title: hostile,
     findings: [
-      { ...problem(hostile), subject: hostile, evidence: hostile, cause: hostile, next: hostile, lines: [hostile] },
+      {
+        ...problem(hostile),
+        subject: hostile,
+        evidence: hostile,
+        cause: hostile,
+        next: hostile,
+        lines: [hostile],
+        runbook: { id: hostile, params: { [hostile]: hostile } },
+      },
       { ...problem(hostile), check: hostile, host: hostile, severity: 'ok' },
       { ...problem(hostile), check: hostile, host: hostile, severity: 'skipped' },
     ],

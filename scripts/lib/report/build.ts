@@ -8,7 +8,7 @@
 import { createCleaner, type Cleaner, type Redact } from './inert.ts'
 import { parseRange } from './measure.ts'
 import { countSeverities, rankOf, SEVERITIES, type SeverityCounts } from './severity.ts'
-import type { Change, Fact, Finding, Measure, Report, Severity, Table } from './types.ts'
+import type { Change, Fact, Finding, Measure, Report, RunbookLink, Severity, Table } from './types.ts'
 import { decideVerdict, worstOf, type ReportVerdict, type VerdictSeverity } from './verdict.ts'
 
 export interface HostSummary {
@@ -43,6 +43,7 @@ const MAX_COLUMNS = 30
 const MAX_FACTS = 50
 const MAX_MEASURES = 50
 const MAX_CHANGES = 1_000
+const MAX_RUNBOOK_PARAMS = 20
 const MAX_NAME_LENGTH = 120
 /** RFC 1035: a host name has at most 253 characters. */
 const MAX_HOST_LENGTH = 253
@@ -95,10 +96,19 @@ function cleanFinding(finding: Finding, clean: Cleaner): Finding {
     evidence: text(finding.evidence),
     cause: text(finding.cause),
     next: text(finding.next, MAX_COMMAND_LENGTH),
+    runbook: finding.runbook && cleanRunbook(finding.runbook, clean),
     lines,
     measures: measures?.length ? measures : undefined,
     durationMs: Number.isFinite(finding.durationMs) ? finding.durationMs : undefined,
   })
+}
+
+function cleanRunbook({ id, params }: RunbookLink, clean: Cleaner): RunbookLink {
+  const pairs = Object.entries(params).slice(0, MAX_RUNBOOK_PARAMS)
+  return {
+    id: clean.line(id, MAX_NAME_LENGTH),
+    params: Object.fromEntries(pairs.map(([name, value]) => [clean.line(name, MAX_NAME_LENGTH), clean.line(value)])),
+  }
 }
 
 /** A number that is none, or a range that says nothing, would be misread by whoever graphs it: left out. */

@@ -6,6 +6,7 @@ import { showMeasures } from './html-measure.ts'
 import { showRows } from './html-table.ts'
 import { pillOf, say } from './html-text.ts'
 import { html, type Markup } from './markup.ts'
+import { formatRunbookCommand } from './runbook.ts'
 import { formatCounts } from './severity.ts'
 import type { Fact, Finding, Severity } from './types.ts'
 
@@ -72,7 +73,7 @@ export function showProblems({ findings }: BuiltReport, several: boolean): Marku
 }
 
 function showProblem(finding: Finding, { several, anchor }: { several: boolean; anchor: string | undefined }): Markup {
-  const { severity, host, title, evidence, cause, lines, next } = finding
+  const { severity, host, title, evidence, cause, lines, next, runbook } = finding
   return html`<article class="card edge ${severity}" ${anchor !== undefined && html` id="${anchor}"`}>
     <div class="top">
       ${pillOf(severity)}${several && html`<span class="host">${say(host)}</span>`}<code class="check"
@@ -84,6 +85,10 @@ function showProblem(finding: Finding, { several, anchor }: { several: boolean; 
     ${cause !== undefined && html`<p class="cause"><span class="label">Likely cause</span><br />${say(cause)}</p>`}
     ${lines !== undefined && html`<pre tabindex="0" aria-label="Lines that belong to it">${lines.join('\n')}</pre>`}
     ${next !== undefined && html`<div class="next"><span class="label">Next</span><code>${next}</code></div>`}
+    ${
+      runbook !== undefined &&
+      html`<div class="next"><span class="label">Runbook</span><code>${formatRunbookCommand(runbook)}</code></div>`
+    }
   </article>`
 }
 

@@ -29,7 +29,11 @@ const finding = z.object({
   title: z.string(),
   evidence: z.string().optional(),
   cause: z.string().optional(),
-  next: z.string().optional().meta({ description: 'The next command or runbook' }),
+  next: z.string().optional().meta({ description: 'The next command' }),
+  runbook: z
+    .object({ id: z.string(), params: z.record(z.string(), z.string()) })
+    .optional()
+    .meta({ description: 'The runbook it leads to, with what it must be told' }),
   lines: z.array(z.string()).optional(),
   measures: z.array(measure).optional(),
   durationMs: z.number().optional(),

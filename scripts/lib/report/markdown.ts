@@ -9,6 +9,7 @@ import { formatDuration } from '../core/duration.ts'
 import type { BuiltReport } from './build.ts'
 import { foldPassing, foldSkipped, nameOf, problemsOf } from './fold.ts'
 import { formatMoment } from './moment.ts'
+import { formatRunbookCommand } from './runbook.ts'
 import { formatCounts } from './severity.ts'
 import type { Change, Fact, Finding, Severity, Table } from './types.ts'
 
@@ -111,6 +112,7 @@ function showProblem(finding: Finding, several: boolean): string[] {
     ...(finding.cause ? [`Likely cause: ${escapeMarkdown(finding.cause)}`] : []),
     ...(finding.lines ? [codeBlock(finding.lines, 'text')] : []),
     ...(finding.next ? ['Next:', codeBlock([finding.next], 'sh')] : []),
+    ...(finding.runbook ? ['Runbook:', codeBlock([formatRunbookCommand(finding.runbook)], 'sh')] : []),
   ]
 }
 

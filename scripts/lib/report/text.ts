@@ -7,6 +7,7 @@ import { formatDuration } from '../core/duration.ts'
 import type { BuiltReport } from './build.ts'
 import { foldPassing, foldSkipped, nameOf, problemsOf, reasonOf } from './fold.ts'
 import { formatMoment } from './moment.ts'
+import { formatRunbookCommand } from './runbook.ts'
 import { formatCounts } from './severity.ts'
 import { formatTable } from './table.ts'
 import { createPaint, glyphsOf, withGlyphs, type Glyphs, type Paint } from './terminal.ts'
@@ -91,7 +92,8 @@ function showFacts({ facts, hosts }: BuiltReport, page: Page): string[][] {
   return hosts
     .map(({ name }) => {
       const items = (facts[name] ?? []).map(([fact, value]) => `${fact} ${value}`)
-      return items.length === 0 ? [] : [...(page.several ? [page.paint.bold(name)] : []), ...showItems(items, page)]
+      const heading = page.several ? wrapText(name, page.width).map((line) => page.paint.bold(line)) : []
+      return items.length === 0 ? [] : [...heading, ...showItems(items, page)]
     })
     .filter((lines) => lines.length > 0)
 }
@@ -123,6 +125,7 @@ function showProblem(finding: Finding, page: Page): string[] {
     ...(finding.cause ? indented(`likely cause: ${finding.cause}`, page) : []),
     ...(finding.lines ?? []).flatMap((line) => showOutsideLine(line, page)),
     ...(finding.next ? [`  next:`, `    ${paint.bold(finding.next)}`] : []),
+    ...(finding.runbook ? [`  runbook:`, `    ${formatRunbookCommand(finding.runbook)}`] : []),
   ]
 }
 

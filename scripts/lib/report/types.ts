@@ -18,6 +18,12 @@ export interface Measure {
   readonly max?: number
 }
 
+/** The runbook that a finding leads to, with what it must be told: `runbook.ts start ID --param NAME=VALUE`. */
+export interface RunbookLink {
+  readonly id: string
+  readonly params: Readonly<Record<string, string>>
+}
+
 export interface Finding {
   /** Dotted name of the check, fixed: `host.disk`, `nginx.config`, `container.health`. */
   readonly check: string
@@ -31,8 +37,9 @@ export interface Finding {
   readonly evidence?: string
   /** The likely cause, when one can be named. */
   readonly cause?: string
-  /** The next command or runbook, as it would be typed. */
+  /** The next command, as it would be typed. */
   readonly next?: string
+  readonly runbook?: RunbookLink
   /** Lines that belong to it (log lines), already bounded. */
   readonly lines?: readonly string[]
   readonly measures?: readonly Measure[]
