@@ -9,6 +9,7 @@ import { quoteWord } from '../core/quote.ts'
 import type { SecretResolver } from './types.ts'
 import type { Host, Hosts } from '../host/types.ts'
 import type { Fact, Finding } from '../report/types.ts'
+import { withRunbook } from './runbook.ts'
 import { runChecks, type HostDiagnosis } from './run.ts'
 import type { FirstSample } from './host/local-vitals.ts'
 import type { Check } from './types.ts'
@@ -42,7 +43,7 @@ export interface FleetDiagnosis {
 export async function diagnoseFleet(request: FleetRequest): Promise<FleetDiagnosis> {
   const results = await Promise.all(request.names.map((name) => diagnoseHost(name, request)))
   return {
-    findings: results.flatMap((result) => result.findings),
+    findings: results.flatMap((result) => result.findings.map((finding) => withRunbook(finding, request))),
     facts: Object.fromEntries(request.names.map((name, index) => [name, results[index]?.facts ?? []])),
   }
 }

@@ -4,7 +4,8 @@
  */
 import { formatDuration } from '../core/duration.ts'
 import { isOpsError, messageOf } from '../core/errors.ts'
-import type { Fact, Finding } from '../report/types.ts'
+import type { Fact } from '../report/types.ts'
+import type { JudgedFinding } from './runbook.ts'
 import type { Check, CheckContext, CheckFinding, CheckResult } from './types.ts'
 
 export interface RunChecks {
@@ -17,7 +18,7 @@ export interface RunChecks {
 }
 
 export interface HostDiagnosis {
-  readonly findings: readonly Finding[]
+  readonly findings: readonly JudgedFinding[]
   readonly facts: readonly Fact[]
 }
 

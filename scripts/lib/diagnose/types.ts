@@ -35,6 +35,17 @@ export interface CheckContext {
   readonly firstSample?: FirstSample | undefined
 }
 
+/** What the runbook of a finding must be told beyond its host and subject. Not shown. */
+export interface About {
+  /** By its name, where the subject is something else. */
+  readonly container?: string
+  /** Of a compose file, and the file. */
+  readonly service?: string
+  readonly compose?: string
+  /** The name a certificate is for. */
+  readonly domain?: string
+}
+
 /** A finding before the engine adds host, check and duration. */
 export interface CheckFinding {
   readonly subject?: string
@@ -47,6 +58,7 @@ export interface CheckFinding {
   readonly measures?: readonly Measure[]
   /** When one reader serves several checks (host), the name of the check this finding belongs to. */
   readonly check?: string
+  readonly about?: About
 }
 
 export interface CheckResult {

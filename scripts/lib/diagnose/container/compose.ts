@@ -98,6 +98,7 @@ function decideProject(project: string, { containers, wanted, isExpected }: Proj
     subject: project,
     lines: rowsOf(known, of),
     measures: [{ label: `${project} services`, value: good, min: 0, max: known.length }],
+    ...aboutWorst([...down, ...missing][0], project, containers),
   }
   if (isExpected && known.length === 0) {
     return {
@@ -134,6 +135,19 @@ function decideProject(project: string, { containers, wanted, isExpected }: Proj
         : 'its containers do not stay up: see the findings about them',
     next: quoteArgv(['docker', 'compose', '-p', project, 'ps', '--all']),
   }
+}
+
+/** The service to begin with; the engine names its container so when it has none. */
+function aboutWorst(
+  service: string | undefined,
+  project: string,
+  containers: readonly ContainerFacts[],
+): Pick<CheckFinding, 'about'> {
+  if (service === undefined) return {}
+  const own = containers.find((container) => container.service === service)
+  const compose = own?.composeFiles[0]
+  const container = own?.name ?? `${project}-${service}-1`
+  return { about: { service, container, ...(compose !== undefined && { compose }) } }
 }
 
 /** A container that serves, or a job that is done. */

@@ -65,7 +65,12 @@ export function decideContainer(facts: ContainerFacts, limits: ContainerLimits):
     },
   ]
   const next = finding.severity === 'ok' ? {} : { next: quoteArgv(['docker', 'logs', '--tail', '50', facts.name]) }
-  return { subject: facts.name, ...next, ...finding, measures }
+  const [compose] = facts.composeFiles
+  const about = {
+    ...(facts.service !== undefined && { service: facts.service }),
+    ...(compose !== undefined && { compose }),
+  }
+  return { subject: facts.name, ...next, ...finding, measures, about }
 }
 
 type Judgement = Omit<CheckFinding, 'measures'>

@@ -7,6 +7,7 @@
 import type { HttpCheck, Threshold } from '../../config/types.ts'
 import { formatDuration } from '../../core/duration.ts'
 import { quoteArgv } from '../../core/quote.ts'
+import { hostOfUrl } from '../network/address.ts'
 import { describeFailure } from '../network/lookup.ts'
 import { decideCertificate, describeTrust } from '../service/certificate-decide.ts'
 import type { CheckFinding, Measure } from '../types.ts'
@@ -82,6 +83,7 @@ function judgeNoAnswer(check: HttpCheck, outcome: Exclude<HttpOutcome, HttpAnswe
       return {
         severity: 'critical',
         title: 'The certificate of the server is refused',
+        about: { domain: hostOfUrl(new URL(check.url)) },
         evidence: describeTrust(outcome.code),
         cause: 'clients that check certificates refuse this site',
       }

@@ -53,7 +53,7 @@ export function decideCertificate(facts: CertificateFacts, thresholds: Threshold
     decideOrder(facts),
     decideKey(facts),
   ]
-  const base = { subject: facts.source, next: inspect(facts) }
+  const base = { subject: facts.source, next: inspect(facts), ...aboutName(facts) }
   const findings = problems.flatMap((problem): CheckFinding[] => (problem ? [{ ...base, ...problem }] : []))
   const isSound = !findings.some(({ severity }) => severity === 'critical' || severity === 'warning')
   const sound: CheckFinding = {
@@ -64,6 +64,11 @@ export function decideCertificate(facts: CertificateFacts, thresholds: Threshold
   }
   const [first, ...others] = isSound ? [sound, ...findings] : findings
   return [{ ...(first ?? sound), measures: [measure] }, ...others]
+}
+
+function aboutName({ name, subject }: CertificateFacts): Pick<CheckFinding, 'about'> {
+  const domain = name?.wanted ?? /(?:^|[\s,])CN=([^\s,]+)/.exec(subject)?.[1]
+  return domain === undefined ? {} : { about: { domain } }
 }
 
 /** Judges a site that showed no certificate. */
