@@ -39,7 +39,6 @@ export interface LeaseOptions {
 
 /** A row of the table: who holds a name, and what tells whether that process still lives. */
 export interface HeldLease extends LeaseHolder {
-  readonly fencingToken: number
   readonly processStart: string
   readonly pidSpace: string
   readonly bootId: string
@@ -65,8 +64,8 @@ export function createLeases(options: LeaseOptions): LeaseKeeper {
         .all('SELECT * FROM leases ORDER BY name')
         .map(toHeldLease)
         .filter((lease) => decideLive(lease, options.machine).live)
-        .map(({ name, owner, reason, pid, acquiredAt, expiresAt }) => {
-          return { name, owner, reason, pid, acquiredAt, expiresAt }
+        .map(({ name, fencingToken, owner, reason, pid, acquiredAt, expiresAt }) => {
+          return { name, fencingToken, owner, reason, pid, acquiredAt, expiresAt }
         }),
     releaseAll: () => held.forEach((lease) => lease.release()),
   }

@@ -59,6 +59,7 @@ export interface Lease {
 
 export interface LeaseHolder {
   readonly name: string
+  readonly fencingToken: number
   readonly owner: string
   readonly reason: string
   readonly pid: number

@@ -19,7 +19,14 @@ export {
   type OutboxQuery,
   type StoredMessage,
 } from './outbox.ts'
-export { enqueueOutcome, notifyOutcome, type Notified, type NotifyWhen, type Outcome } from './outcome.ts'
+export {
+  enqueueOutcome,
+  notifyOutcome,
+  notifyOutcomes,
+  type Notified,
+  type NotifyWhen,
+  type Outcome,
+} from './outcome.ts'
 export { testChannel, type TestResult } from './test-channel.ts'
 export type * from './types.ts'
 export type { Undelivered } from './undelivered.ts'

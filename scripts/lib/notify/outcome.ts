@@ -3,6 +3,7 @@
  * never throws and never takes long, because a notification must not break or delay what it is about.
  */
 import { isOpsError, messageOf } from '../core/errors.ts'
+import { readNextDue } from './claim.ts'
 import { enqueue, enqueueRecovery, type Enqueued } from './enqueue.ts'
 import { flush, type FlushContext, type FlushOptions, type FlushResult } from './flush.ts'
 import type { Severity } from './types.ts'
@@ -27,6 +28,8 @@ export interface Outcome {
   readonly next?: string
   /** One line about a success, for `always`. */
   readonly message?: string
+  /** A failure that is over when it is told, because nothing with this subject will ever succeed: a name that does not exist. */
+  readonly once?: boolean
 }
 
 export interface Notified {
@@ -34,26 +37,35 @@ export interface Notified {
   readonly flushed?: FlushResult
   /** Why telling did not work, for a warning; undefined when it did, or nothing had to be told. */
   readonly problem?: string
+  /** The journal could not take it, so the outbox does not hold it. */
+  readonly unwritten?: boolean
 }
 
 /** The run is over; nobody wants to wait for a slow mail server. What is left goes with the next flush. */
 const DEADLINE_MS = 15_000
 
-export async function notifyOutcome(
+export function notifyOutcome(context: FlushContext, outcome: Outcome, options?: FlushOptions): Promise<Notified> {
+  return notifyOutcomes(context, [outcome], options)
+}
+
+/** Several at once, and what else is due. */
+export async function notifyOutcomes(
   context: FlushContext,
-  outcome: Outcome,
+  outcomes: readonly Outcome[],
   { deadlineMs = DEADLINE_MS, ...options }: FlushOptions = {},
 ): Promise<Notified> {
+  let isWritten = false
   try {
-    const { messages } = enqueueOutcome(context, outcome)
-    const { clock } = context
-    if (!messages.some(({ dueAt }) => dueAt <= clock.now())) return {}
+    for (const outcome of outcomes) enqueueOutcome(context, outcome)
+    isWritten = true
+    const dueAt = readNextDue(context.journal, context.config.notify)
+    if (dueAt === undefined || dueAt > context.clock.now()) return {}
     // A run that was interrupted is told all the same.
     const signal = context.signal.aborted ? new AbortController().signal : context.signal
     const flushed = await flush({ ...context, signal }, { deadlineMs, print: toStderr, ...options })
     return { flushed, ...problemOf(flushed) }
   } catch (error) {
-    return { problem: `nobody was told: ${context.redact(messageOf(error))}` }
+    return { problem: `nobody was told: ${context.redact(messageOf(error))}`, ...(!isWritten && { unwritten: true }) }
   }
 }
 
@@ -66,7 +78,8 @@ export function enqueueOutcome({ journal, config, clock, redact }: FlushContext,
   if (error !== undefined) {
     if (!when.includes('failure') && !when.includes('always')) return none('failures are not told')
     const next = outcome.next ?? (isOpsError(error) ? error.details.hint : undefined)
-    const alert = { key, severity: outcome.severity ?? 'critical', title: `${subject} failed`, text: messageOf(error) }
+    const { severity = 'critical', once = false } = outcome
+    const alert = { key, severity, once, title: `${subject} failed`, text: messageOf(error) }
     return enqueue(journal, config, { ...alert, ...about, ...(next && { next }) }, options)
   }
   const over = enqueueRecovery(journal, config, { key, title: `${subject} works again` }, options)

@@ -233,6 +233,30 @@ describe('finding', () => {
       details: { hint: expect.stringContaining(hint) as string },
     })
   })
+
+  it.each([
+    ['20261120T030000Z', 'The newest whole one is database/app/20261120T020000Z: name it'],
+    ['*', 'There is no other of that name'],
+  ])('never takes an older one for a name whose newest is not whole: %s', async (broken, hint) => {
+    const path = join(dir, 'database/app')
+    for (const stamp of await readdir(path)) {
+      if (broken === '*' || stamp === broken) await truncate(join(path, stamp, 'files.tar.zst'), 1)
+    }
+    for (const reference of ['app', 'database/app/latest']) {
+      await expect(repository.find(reference)).rejects.toMatchObject({
+        code: 'DATA_MISMATCH',
+        message: expect.stringContaining('database/app/20261120T030000Z is the newest, and cannot be used') as string,
+        details: { hint: expect.stringContaining(hint) as string },
+      })
+    }
+    const older = repository.find('database/app/20261120T020000Z')
+    await (broken === '*' ? expect(older).rejects.toThrow() : expect(older).resolves.toBeDefined())
+  })
+
+  it('takes the newest for a name of which only an older one is not whole', async () => {
+    await truncate(join(dir, 'database/app/20261120T020000Z/files.tar.zst'), 1)
+    expect((await repository.find('app')).id).toBe('database/app/20261120T030000Z')
+  })
 })
 
 describe('records', () => {

@@ -106,7 +106,10 @@ describe('restoring files', () => {
     await runAction(restoreStatic, { backup: 'web', to: into }, context)
     expect(describeTree(join(into, tree))).toBe(now)
     shell(`rm -rf ${full.path}`)
-    await expect(runAction(restoreStatic, { backup: 'web' }, context)).rejects.toMatchObject({ code: 'USAGE' })
+    await expect(runAction(restoreStatic, { backup: 'web' }, context)).rejects.toMatchObject({
+      code: 'DATA_MISMATCH',
+      message: expect.stringContaining('the full backup it builds on is not here') as string,
+    })
   })
 
   it('keeps a symbolic link that stands where the backup has a directory', async () => {

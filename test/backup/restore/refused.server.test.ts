@@ -164,6 +164,16 @@ describe('a MariaDB restore refuses', () => {
     expect(await server.sql("SHOW DATABASES LIKE 'opskit%'")).toEqual([])
   })
 
+  it('a statement that does not end, in place of waiting for its end for ever', async () => {
+    const context = await createContext(settings())
+    const entry = await backUp(context, 'app')
+    await forge(entry, 'app.sql.zst', (plain) => Buffer.from(plain.toString().replace("(2,'b')", "(2,'b)")))
+    await expect(runAction(restore, { backup: 'app' }, context)).rejects.toThrow(
+      refused('ROLLED_BACK', /a statement of the dump has no end/),
+    )
+    expect(await server.sql("SHOW DATABASES LIKE 'opskit%'")).toEqual([])
+  })
+
   it('restores single tables and keeps the others as they are', async () => {
     const context = await createContext(settings())
     await server.sql('CREATE TRIGGER app.tr BEFORE INSERT ON app.child FOR EACH ROW SET @a = 1')

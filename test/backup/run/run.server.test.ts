@@ -95,7 +95,7 @@ describe('a run', () => {
     await act(blind, 'backup.static', { name: 'www' })
     await act(blind, 'backup.static', { name: 'www' })
     const [newest] = await repository().list()
-    expect(newest?.manifest.notes?.[0]).toContain('no identity is configured')
+    expect(newest?.manifest.notes?.[0]).toContain('no age identity is configured')
     const seeing = await contextFor({ ...sets, encryption: { recipients, identity: { file: join(dir, 'key') } } })
     await act(seeing, 'backup.static', { name: 'www' })
     expect((await repository().list())[0]?.manifest.parent).toBe(newest?.id)

@@ -65,7 +65,9 @@ export async function filesIn(dir: string): Promise<string[]> {
 
 /** What a run could leave in the temp directory: files with credentials, copies. */
 export function leftovers(): string[] {
-  return readdirSync(tmpdir()).filter((name) => /^opskit-\w{6}$|^tmp\.|^\.sqlite-/.test(name))
+  return [tmpdir(), '/dev/shm'].flatMap((dir) =>
+    readdirSync(dir).filter((name) => /^opskit-\w{6}$|^tmp\.|^\.sqlite-/.test(name)),
+  )
 }
 
 /** Reads every argument list of the machine, over and over, while `work` runs. */

@@ -4,10 +4,11 @@ import { isOpsError, messageOf, OpsError } from '../../core/errors.ts'
 import { silentProgress } from '../../core/progress.ts'
 import { openConfiguredRepository, type BackupContext } from '../run/stage.ts'
 import { acquireUse } from '../run/in-use.ts'
+import { ALERT, tellRecovered } from '../told.ts'
 import type { BackupEntry } from '../types.ts'
 import { copyByRestic } from './restic.ts'
 import { copyBySftp } from './sftp.ts'
-import { isCopied, type Target } from './targets.ts'
+import { automaticTargets, isCopied, type Target } from './targets.ts'
 
 /** One copy may take this long; a first one over a thin line does. */
 const COPY_TIMEOUT_MS = 24 * 60 * 60_000
@@ -51,6 +52,9 @@ export async function copyOne(context: BackupContext, entry: BackupEntry, target
   }
   try {
     await note(true, await send(context, entry, target))
+    const now = await repository.find(entry.id)
+    if (automaticTargets(context.config).every(({ name }) => isCopied(now, name)))
+      await tellRecovered(context, ALERT.copy(`${entry.kind}/${entry.name}`))
   } catch (error) {
     await note(false, context.redact(messageOf(error)))
     throw error

@@ -2,13 +2,17 @@
 import { z } from 'zod'
 import type { ActionContext, LookAction } from '../../action/types.ts'
 import { formatDuration } from '../../core/duration.ts'
+import { isOpsError } from '../../core/errors.ts'
 import { silentProgress } from '../../core/progress.ts'
 import { openLocalHost } from '../../host/local.ts'
 import type { Finding, Report } from '../../report/types.ts'
 import { acquireUse } from '../run/in-use.ts'
+import { readIdentity, refuseOtherIdentity } from '../restore/identity.ts'
 import { openConfiguredRepository } from '../run/stage.ts'
+import { ALERT, tellRecovered } from '../told.ts'
 import type { BackupEntry, Repository } from '../types.ts'
 import { chooseNewest } from '../verify/choose.ts'
+import { problemFinding } from '../verify/action.ts'
 import type { DrillResult } from './database.ts'
 import { sweepInstances } from './instance.ts'
 
@@ -17,7 +21,7 @@ const params = z.strictObject({
   backups: z.array(z.string().min(1)).default([]),
   /** The newest of every name. */
   all: z.boolean().default(false),
-  /** A configured database source on whose server a scratch database is used, in place of a private server. */
+  /** A configured database source, or a host, on whose server a scratch database is used in place of a private server. */
   into: z.string().min(1).optional(),
 })
 
@@ -38,11 +42,33 @@ async function look(context: ActionContext, { backups, all, into }: DrillParams)
   const [startedAt, begun] = [clock.now(), clock.monotonic()]
   for (const directory of await sweepInstances()) context.log.info(`removed what a killed drill had left: ${directory}`)
   const repository = openConfiguredRepository(context)
-  const entries = await chooseNewest(repository, { names: backups, all })
-  const findings: Finding[] = []
-  for (const entry of entries) findings.push(await drillOne(context, repository, entry, into))
+  const { entries, broken } = await chooseNewest(repository, { names: backups, all })
+  const findings: Finding[] = broken.map((problem) => problemFinding(problem, context.localName))
+  const hold = (entry: BackupEntry) => drillOne(context, repository, entry, into)
+  for (const entry of entries)
+    findings.push(await (entries.length === 1 ? hold(entry) : holdOrSay(context, entry, hold)))
   const durationMs = clock.monotonic() - begun
-  return { title: `Drill of ${entries.map(({ id }) => id).join(', ')}`, findings, startedAt, durationMs }
+  const [only] = entries
+  const what = only && entries.length === 1 ? only.id : `${entries.length} backups`
+  return { title: `Drill of ${what}`, findings, startedAt, durationMs }
+}
+
+/** One of several that cannot be held keeps the others from nothing. */
+async function holdOrSay(
+  { signal, localName: host }: ActionContext,
+  entry: BackupEntry,
+  hold: (entry: BackupEntry) => Promise<Finding>,
+): Promise<Finding> {
+  try {
+    return await hold(entry)
+  } catch (error) {
+    signal.throwIfAborted()
+    if (!isOpsError(error)) throw error
+    const title = `the drill of ${entry.id} could not be held`
+    const { hint: next } = error.details
+    const about = { check: 'backup.drill', subject: entry.id, host, severity: 'unknown', title } as const
+    return { ...about, evidence: error.message, ...(next !== undefined && { next }) }
+  }
 }
 
 async function drillOne(
@@ -58,6 +84,7 @@ async function drillOne(
     const { ok, because, rtoMs, differences } = await hold(context, repository, entry, into)
     const at = new Date(clock.now()).toISOString()
     await repository.record(entry, { type: 'drilled', at, ok, because, rtoMs, differences })
+    if (ok) await tellRecovered(context, ALERT.drill(`${entry.kind}/${entry.name}`))
     return {
       check: 'backup.drill',
       subject: entry.id,
@@ -84,12 +111,15 @@ async function hold(
 ): Promise<DrillResult> {
   const { config, redact, clock, signal, progress = silentProgress } = context
   const common = { entry, redact, clock, signal, progress, timeoutMs: TIMEOUT_MS, host: openLocalHost() }
-  const identity = config.backup.encryption?.identity?.file
+  const identity = await readIdentity(context)
+  await refuseOtherIdentity(entry, identity)
   if (entry.kind !== 'database') {
     return (await import('./files.ts')).drillFiles({ ...common, repository, identity })
   }
-  const checks = config.backup.databases[entry.name]?.checks ?? []
-  if (into !== undefined)
-    return (await import('./scratch.ts')).drillInto(context, { ...common, identity, checks }, into)
+  const source = config.backup.databases[entry.name]
+  const checks = source?.checks ?? []
+  const scratch = into ?? source?.drill_into
+  if (scratch !== undefined)
+    return (await import('./scratch.ts')).drillInto(context, { ...common, identity, checks }, scratch)
   return (await import('./database.ts')).drillDatabase({ ...common, identity, checks })
 }

@@ -9,16 +9,20 @@ import type { Clock } from '../../core/clock.ts'
 import { isOpsError, messageOf, OpsError } from '../../core/errors.ts'
 import type { Progress } from '../../core/progress.ts'
 import type { Host } from '../../host/types.ts'
+import { MAINTENANCE } from '../database/postgres/connect.ts'
+import { plural } from '../plural.ts'
 import { readChecksumProblems } from '../repository/checksums.ts'
 import { compareFacts } from '../restore/compare.ts'
 import { sourceOf } from '../restore/database.ts'
 import { dataFilePath } from '../restore/decode.ts'
 import type { Replacement, RestoreEngine } from '../restore/engine.ts'
+import { explainFailedLoad, readFreeBytes } from '../restore/room.ts'
 import { openEngine } from '../restore/open-engine.ts'
 import type { BackupEntry, DatabaseFacts } from '../types.ts'
 import { runChecks } from './checks.ts'
 import { makeInstanceDirectory, type Instance } from './instance.ts'
 import { startInstance } from './servers.ts'
+import type { AgeIdentity } from '../restore/identity.ts'
 
 export interface DrillResult {
   readonly ok: boolean
@@ -31,7 +35,7 @@ export interface DrillResult {
 
 export interface DatabaseDrill {
   readonly entry: BackupEntry
-  readonly identity: string | undefined
+  readonly identity: AgeIdentity | undefined
   readonly checks: readonly SqlCheck[]
   readonly timeoutMs: number
   readonly host: Host
@@ -101,27 +105,30 @@ export async function restoreAndCompare(
       await engine.load(sourceOf(drill, facts), replacement, drill.progress)
       const found = compareFacts(facts, await engine.readFacts(replacement.scratch, facts))
       differences.push(...found.differences.map((line) => (databases.length > 1 ? `${facts.name}: ${line}` : line)))
-    } catch (error) {
+    } catch (thrown) {
       drill.signal.throwIfAborted()
+      const error = await explainFailedLoad(thrown, 'this machine', () => readFreeBytes(drill.host, instance.directory))
       // A tool that is missing or a disk that is full says nothing of the backup.
       if (!isOpsError(error) || error.code === 'MISSING_TOOL' || error.code === 'CANNOT_WRITE') throw error
       differences.push(`${facts.name} cannot be restored: ${messageOf(error)}`)
     }
   }
   if (differences.length > 0) return differences
-  const isFile = drill.entry.manifest.server?.family === 'sqlite'
   return runChecks(engine, drill.checks, ({ database }) =>
-    isFile ? join(instance.directory, 'copy') : (database ?? databases[0]?.name ?? ''),
+    placeOf(drill.entry, database ?? databases[0]?.name ?? '', instance),
   )
 }
 
-/** In a server of its own a database is restored under its own name. */
-function inPlaceOf({ manifest }: BackupEntry, { name }: DatabaseFacts, { directory }: Instance): Replacement {
-  if (manifest.server?.family === 'sqlite') {
-    const path = join(directory, 'copy')
-    return { target: path, scratch: path, aside: '', existed: false }
-  }
-  return { target: name, scratch: name, aside: '', existed: false }
+function inPlaceOf(entry: BackupEntry, { name }: DatabaseFacts, instance: Instance): Replacement {
+  const place = placeOf(entry, name, instance)
+  return { target: place, scratch: place, aside: '', existed: false }
+}
+
+/** In a server of its own a database is restored under its own name, but for one that every such server has already. */
+function placeOf({ manifest }: BackupEntry, name: string, { directory }: Instance): string {
+  const family = manifest.server?.family
+  if (family === 'sqlite') return join(directory, 'copy')
+  return family === 'postgresql' && name === MAINTENANCE ? `${name} of the backup` : name
 }
 
 /** PostgreSQL: the roles that own what is restored. */
@@ -146,7 +153,7 @@ export function resultOf({ manifest }: BackupEntry, differences: readonly string
   return {
     ok,
     because: ok
-      ? `${tables.length} tables with ${rows} rows are as they were backed up${fingerprints}`
+      ? `${plural(tables.length, 'table')} with ${plural(rows, 'row')} are as they were backed up${fingerprints}`
       : `${differences.length === 1 ? '' : `${differences.length} differences: `}${differences[0]}`,
     rtoMs: Math.round(rtoMs),
     differences,

@@ -7,6 +7,7 @@ import { isOpsError, messageOf, OpsError } from '../../core/errors.ts'
 import type { Progress } from '../../core/progress.ts'
 import type { Host } from '../../host/types.ts'
 import { openPlace } from '../pipeline/place.ts'
+import { plural } from '../plural.ts'
 import { readChecksumProblems } from '../repository/checksums.ts'
 import { readChain, refuseHostile } from '../restore/files/chain.ts'
 import { readFree } from '../restore/files/place.ts'
@@ -14,11 +15,12 @@ import { compareFiles, unpack } from '../restore/files/unpack.ts'
 import type { BackupEntry, Repository } from '../types.ts'
 import type { DrillResult } from './database.ts'
 import { makeInstanceDirectory } from './instance.ts'
+import type { AgeIdentity } from '../restore/identity.ts'
 
 export interface FilesDrill {
   readonly entry: BackupEntry
   readonly repository: Repository
-  readonly identity: string | undefined
+  readonly identity: AgeIdentity | undefined
   readonly timeoutMs: number
   readonly host: Host
   readonly redact: (text: string) => string
@@ -38,7 +40,7 @@ export async function drillFiles(drill: FilesDrill): Promise<DrillResult> {
     const ok = differences.length === 0
     const { files = 0, bytes = 0 } = entry.manifest.content ?? {}
     const because = ok
-      ? `${files} files, ${formatSize(bytes)}, are as they were backed up`
+      ? `${plural(files, 'file')}, ${formatSize(bytes)}, are as they were backed up`
       : `${differences.length === 1 ? '' : `${differences.length} differences: `}${differences[0]}`
     return { ok, because, rtoMs, differences }
   } catch (error) {

@@ -10,7 +10,7 @@ import type { Replacement, RestoreEngine } from '../restore/engine.ts'
 import { runChecks } from './checks.ts'
 import { resultOf, type DatabaseDrill, type DrillResult } from './database.ts'
 
-/** @param into a configured database source; never the one the backup was taken of by accident: the name is always new */
+/** @param into a configured database source, or a host where the source's own address works; never the one the backup was taken of by accident: the name is always new */
 export async function drillInto(context: ActionContext, drill: DatabaseDrill, into: string): Promise<DrillResult> {
   const { entry, clock, signal, progress } = drill
   const destination = decideDestination(context.config, entry, `${into}/`)

@@ -6,8 +6,7 @@
  * is in no argument list, no environment and, whatever is killed, in no directory. A pipe would not do: libpq refuses one,
  * and MariaDB's tools open the path again. `credentialPath` is how the tool finds it.
  */
-import { access, constants, mkdtemp, open, rm, type FileHandle } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { access, constants, open, rm, type FileHandle } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { PassThrough, type Readable, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -17,6 +16,7 @@ import type { CommandStream, Host } from '../../host/types.ts'
 import { missingTool, type Redact } from './failure.ts'
 import { openBulkReader } from './reader.ts'
 import { release, startProcess, type ProcessEnd } from './process.ts'
+import { makePrivateDirectory } from './private.ts'
 
 export const CREDENTIAL_PATH = '/dev/fd/3'
 
@@ -122,7 +122,7 @@ async function inLargeWrites(argv: Argv): Promise<Argv> {
 }
 
 async function openUnlinked(text: string): Promise<FileHandle> {
-  const dir = await mkdtemp(join(tmpdir(), 'opskit-'))
+  const dir = await makePrivateDirectory()
   try {
     const file = await open(join(dir, 'c'), 'wx+', 0o600)
     await file.writeFile(text)
@@ -140,7 +140,7 @@ LC_ALL=C.UTF-8
 export LC_ALL
 if [ "$n" -gt 0 ]; then
 umask 077
-d=$(mktemp -d) || exit 73
+d=$(mktemp -d /dev/shm/opskit-XXXXXX 2>/dev/null) || d=$(mktemp -d) || exit 73
 trap 'rm -rf "$d"' 0 1 2 15
 dd bs=1 count="$n" of="$d/c" 2>/dev/null && exec 3<"$d/c" || exit 73
 rm -rf "$d"

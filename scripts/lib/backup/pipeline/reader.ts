@@ -6,10 +6,10 @@
  * next read waits until the last piece is dealt with.
  */
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { connect, createServer, type Socket } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { makePrivateDirectory } from './private.ts'
 
 export interface BulkReader {
   /** The stdout of one process; to be released when it has started. */
@@ -57,7 +57,7 @@ export async function openBulkReader(): Promise<BulkReader> {
 
 /** Both ends of a Unix socket in a directory of our own, which is gone again when they are connected. */
 async function openPair(buffer: Buffer, take: (bytes: Buffer) => void): Promise<{ reader: Socket; writer: Socket }> {
-  const dir = await mkdtemp(join(tmpdir(), 'opskit-'))
+  const dir = await makePrivateDirectory()
   const server = createServer({ pauseOnConnect: true })
   try {
     const path = join(dir, 's')

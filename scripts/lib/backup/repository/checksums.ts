@@ -1,11 +1,11 @@
 /** Whether the bytes on disk are those of the manifest. Reads every byte; says nothing of what they mean. */
 import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { messageOf, systemCode } from '../../core/errors.ts'
 import type { DataFile, Progress } from '../types.ts'
 
-/** Large enough that reading costs less than hashing, small enough to be nothing in memory. */
+/** Large enough that reading costs less than hashing; one buffer for a whole file, since garbage of this size is memory. */
 const CHUNK_BYTES = 1024 * 1024
 
 export interface ChecksumOptions {
@@ -55,12 +55,15 @@ export async function hashFile(
   { signal, onBytes }: HashOptions = {},
 ): Promise<{ readonly sha256: string; readonly sizeBytes: number }> {
   const hash = createHash('sha256')
+  const buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES)
   let sizeBytes = 0
-  for await (const chunk of createReadStream(path, { highWaterMark: CHUNK_BYTES, ...(signal && { signal }) })) {
-    const bytes = chunk as Buffer
-    hash.update(bytes)
-    sizeBytes += bytes.length
+  await using file = await open(path)
+  for (;;) {
+    signal?.throwIfAborted()
+    const { bytesRead } = await file.read(buffer, 0, CHUNK_BYTES, sizeBytes)
+    if (bytesRead === 0) return { sha256: hash.digest('hex'), sizeBytes }
+    hash.update(buffer.subarray(0, bytesRead))
+    sizeBytes += bytesRead
     onBytes?.(sizeBytes)
   }
-  return { sha256: hash.digest('hex'), sizeBytes }
 }

@@ -1,14 +1,15 @@
 /** Which backup an operator means: an id, or a name with or without `latest`; for anything else the nearest. */
 import { OpsError } from '../../core/errors.ts'
 import { nearestName } from '../../core/nearest.ts'
-import { formatStamp } from './names.ts'
-import type { BackupEntry } from '../types.ts'
+import { compareStamps, formatStamp } from './names.ts'
+import type { BackupEntry, RepositoryProblem } from '../types.ts'
 import type { Contents } from './scan.ts'
 
 /**
  * @param reference `database/app/20261120T020000Z`, `database/app`, `database/app/latest`, or `app` when only one kind
  *   has that name
- * @throws OpsError USAGE with the nearest name or id, DATA_MISMATCH for one that is there and is not whole
+ * @throws OpsError USAGE with the nearest name or id; DATA_MISMATCH for one that is there and is not whole, and for a name
+ *   whose newest is not: an older one in its stead would be taken without anybody knowing
  */
 export function decideReference(reference: string, { entries, problems }: Contents): BackupEntry {
   const text = reference.replace(/\/+$/, '').replace(/\/latest$/, '')
@@ -20,14 +21,43 @@ export function decideReference(reference: string, { entries, problems }: Conten
       hint: `Look at ${problem.path}, or take another one: npx zx scripts/backup.ts list`,
     })
   }
-  const series = entries.filter((entry) => `${entry.kind}/${entry.name}` === text || entry.name === text)
-  const names = [...new Set(series.map((entry) => `${entry.kind}/${entry.name}`))]
+  const isMeant = ({ id = '' }: { readonly id?: string }) =>
+    seriesOf(id) === text || seriesOf(id).split('/')[1] === text
+  const [series, broken] = [entries.filter(isMeant), problems.filter(isMeant)]
+  const names = [...new Set([...series, ...broken].map(({ id = '' }) => seriesOf(id)))]
   if (names.length > 1) {
     throw new OpsError('USAGE', `"${reference}" is the name of ${names.join(' and ')}`, { hint: 'Say which one.' })
   }
   const [newest] = series
+  refuseBrokenNewest(newest, broken)
   if (newest) return newest
   throw unknownReference(reference, text, { entries, problems })
+}
+
+/** `database/app` of `database/app/20261120T020000Z`. */
+function seriesOf(id: string): string {
+  return id.split('/').slice(0, 2).join('/')
+}
+
+/** @returns the newest of a series that is no whole backup, when no whole one is newer */
+export function findBrokenNewest(
+  newest: BackupEntry | undefined,
+  broken: readonly RepositoryProblem[],
+): RepositoryProblem | undefined {
+  const stamp = (id = '') => id.split('/')[2] ?? ''
+  const last = broken.toSorted((a, b) => compareStamps(stamp(a.id), stamp(b.id)))[0]
+  return last && (!newest || compareStamps(stamp(last.id), stamp(newest.id)) < 0) ? last : undefined
+}
+
+function refuseBrokenNewest(newest: BackupEntry | undefined, broken: readonly RepositoryProblem[]): void {
+  const problem = findBrokenNewest(newest, broken)
+  if (!problem) return
+  const instead = newest
+    ? `The newest whole one is ${newest.id}: name it to take it.`
+    : 'There is no other of that name.'
+  throw new OpsError('DATA_MISMATCH', `${problem.id} is the newest, and cannot be used: ${problem.because}`, {
+    hint: `${instead} Look at ${problem.path}`,
+  })
 }
 
 function unknownReference(reference: string, text: string, { entries, problems }: Contents): OpsError {

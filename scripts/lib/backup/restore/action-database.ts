@@ -6,6 +6,7 @@ import type { Plan } from '../../plan/types.ts'
 import { openConfiguredRepository } from '../run/stage.ts'
 import { planDatabaseRestore } from './database.ts'
 import { decideDestination, engineOpener } from './destination.ts'
+import { readIdentity, refuseOtherIdentity } from './identity.ts'
 import { findBackup } from './reference.ts'
 
 const params = z.strictObject({
@@ -16,6 +17,8 @@ const params = z.strictObject({
   /** Another database name, or `SOURCE/` or `SOURCE/NAME` for another configured source, or `HOST/…` for another host. */
   to: z.string().min(1).optional(),
   tables: z.array(z.string().min(1)).min(1).optional(),
+  /** Keep what was there before under another name. */
+  keep: z.boolean().default(true),
 })
 
 export type RestoreDatabaseParams = z.output<typeof params>
@@ -31,15 +34,17 @@ export const restoreDatabaseAction: ChangeAction<RestoreDatabaseParams> = {
 
 export async function planRestore(
   context: ActionContext,
-  { backup, databases, to, tables }: RestoreDatabaseParams,
+  { backup, databases, to, tables, keep }: RestoreDatabaseParams,
 ): Promise<Plan> {
   const { config, journal, clock, signal, log } = context
   const repository = openConfiguredRepository(context)
   const entry = await findBackup(repository, 'database', backup)
+  const identity = await readIdentity(context)
+  await refuseOtherIdentity(entry, identity)
   const destination = decideDestination(config, entry, to)
   return planDatabaseRestore({
     entry,
-    identity: config.backup.encryption?.identity?.file,
+    identity,
     source: destination.source,
     on: destination.on,
     open: await engineOpener(context, destination),
@@ -47,6 +52,7 @@ export async function planRestore(
     ...(destination.name === undefined ? {} : { name: destination.name }),
     ...(destination.settings.file === undefined ? {} : { file: destination.settings.file }),
     ...(tables ? { tables } : {}),
+    keep,
     journal,
     now: clock.now(),
     timeoutMs: destination.settings.timeout,

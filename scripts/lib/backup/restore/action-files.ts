@@ -7,6 +7,7 @@ import { createExcluder } from '../files/select.ts'
 import { openConfiguredRepository } from '../run/stage.ts'
 import { decideFilesDestination, followersOf } from './destination.ts'
 import { planFilesRestore } from './files/restore.ts'
+import { readIdentity, refuseOtherIdentity } from './identity.ts'
 import { findBackup } from './reference.ts'
 
 const params = z.strictObject({
@@ -18,6 +19,8 @@ const params = z.strictObject({
   to: z.string().min(1).optional(),
   /** Move aside what is there and not in the backup. */
   exact: z.boolean().default(false),
+  /** Keep what was there before beside the files. */
+  keep: z.boolean().default(true),
 })
 
 export type RestoreFilesParams = z.output<typeof params>
@@ -47,22 +50,25 @@ const TIMEOUT_MS = 6 * 3_600_000
 export async function planFiles(
   context: ActionContext,
   kind: 'config' | 'static',
-  { backup, paths, to, exact }: RestoreFilesParams,
+  { backup, paths, to, exact, keep }: RestoreFilesParams,
 ): Promise<Plan> {
   const { config, journal, clock, signal, log, redact } = context
   const repository = openConfiguredRepository(context)
   const entry = await findBackup(repository, kind, backup)
+  const identity = await readIdentity(context)
+  await refuseOtherIdentity(entry, identity)
   const source = config.backup[kind][entry.name]
   const { on, into } = decideFilesDestination(config, source?.on ?? 'localhost', to)
   return planFilesRestore({
     entry,
     repository,
-    identity: config.backup.encryption?.identity?.file,
+    identity,
     on,
     host: await context.hosts.open(on, { signal }),
     ...(into === undefined ? {} : { into }),
     patterns: paths,
     exact,
+    keep,
     isExcluded: createExcluder(source?.exclude ?? []),
     // Elsewhere nobody reads them.
     followers: to === undefined && kind === 'config' ? followersOf(config, entry, log.warn) : [],

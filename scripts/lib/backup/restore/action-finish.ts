@@ -9,6 +9,7 @@ import { openConfiguredRepository } from '../run/stage.ts'
 import { engineOpener, followersOf, type Destination } from './destination.ts'
 import { completeSwap, sourceOf } from './database.ts'
 import type { Replacement, RestoreEngine } from './engine.ts'
+import { readIdentity } from './identity.ts'
 import { keepAll } from './files/restore.ts'
 import { removeWorkDirectory, runMoves } from './files/place.ts'
 import { describeUnfinished, forgetUnfinished, readUnfinished, type Unfinished } from './unfinished.ts'
@@ -105,7 +106,7 @@ async function resumeSwap(
   const entry = await openConfiguredRepository(context).find(one.backup)
   const facts = entry.manifest.databases?.find(({ name }) => name === one.database)
   if (!facts) throw new OpsError('DATA_MISMATCH', `${entry.id} has no database ${one.database}`)
-  const source = sourceOf({ entry, identity: context.config.backup.encryption?.identity?.file }, facts)
+  const source = sourceOf({ entry, identity: await readIdentity(context) }, facts)
   const story = {
     ...{ journal: context.journal, entry, on: one.on, source: one.source ?? '', now: context.clock.now() },
     ...{ progress: context.progress ?? silentProgress, warn: context.log.warn },

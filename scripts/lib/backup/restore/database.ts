@@ -7,21 +7,24 @@ import { formatDuration, formatSize } from '../../core/duration.ts'
 import { OpsError } from '../../core/errors.ts'
 import type { Progress } from '../../core/progress.ts'
 import type { Journal } from '../../journal/types.ts'
-import type { Plan, Step } from '../../plan/types.ts'
+import type { Plan, Step, Verdict } from '../../plan/types.ts'
 import { formatStamp } from '../repository/names.ts'
+import { plural } from '../plural.ts'
 import { acquireUse } from '../run/in-use.ts'
 import type { BackupEntry, DatabaseFacts } from '../types.ts'
 import { refuseDamaged } from './checks.ts'
-import { compareFacts } from './compare.ts'
-import type { Replacement, RestoreEngine, RestoreSource } from './engine.ts'
+import { compareFacts, nameOfTable } from './compare.ts'
+import type { Preflight, Replacement, RestoreEngine, RestoreSource } from './engine.ts'
+import { explainFailedLoad } from './room.ts'
 import { forgetUnfinished, noteUnfinished, refuseUnfinished, type Unfinished } from './unfinished.ts'
+import type { AgeIdentity } from './identity.ts'
 
 /** Opens the engine anew: steps get a host that ends with them. */
 export type OpenEngine = (signal: AbortSignal) => Promise<RestoreEngine>
 
 export interface DatabaseRestore {
   readonly entry: BackupEntry
-  readonly identity: string | undefined
+  readonly identity: AgeIdentity | undefined
   /** The configured source whose server is restored into, and its host. */
   readonly source: string
   readonly on: string
@@ -33,6 +36,8 @@ export interface DatabaseRestore {
   /** SQLite: the configured file. */
   readonly file?: string
   readonly tables?: readonly string[]
+  /** False: what was there before is removed when the restore is proved. */
+  readonly keep: boolean
   readonly journal: Journal
   /** Wall clock milliseconds. */
   readonly now: number
@@ -58,24 +63,36 @@ export async function planDatabaseRestore(restore: DatabaseRestore): Promise<Pla
   )
   const engine = await restore.open(signal)
   try {
-    const steps: Step[] = []
+    const works: Work[] = []
     for (const [index, source] of sources.entries()) {
       const planned = replacements[index]
       if (!planned) continue
       const found = await engine.preflight(source, planned)
-      const replacement = { ...planned, existed: found.existed }
-      steps.push(...stepsFor(restore, source, replacement, found))
+      works.push({ source, found, planned: { ...planned, existed: found.existed }, state: {} })
     }
-    return { title: titleOf(restore, replacements), steps: inOrder(steps), because: becauseOf(entry) }
+    return { title: titleOf(restore, replacements), steps: stepsOf(restore, works), because: becauseOf(entry) }
   } finally {
     await engine.close()
   }
 }
 
-/** Every database is loaded and compared before the first of them is swapped. */
-function inOrder(steps: readonly Step[]): Step[] {
-  const loads = steps.filter((_, index) => index % 2 === 0)
-  return [...loads, ...steps.filter((_, index) => index % 2 === 1)]
+/** One database on its way. */
+interface Work {
+  readonly source: RestoreSource
+  readonly found: Preflight
+  readonly planned: Replacement
+  /** What is known after each step. */
+  readonly state: { replacement?: Replacement; seen?: string }
+}
+
+/** Every database is loaded and compared before the first of them is swapped, and all are proved before one is dropped. */
+function stepsOf(restore: DatabaseRestore, works: readonly Work[]): Step[] {
+  const replaced = works.filter(({ planned }) => planned.existed)
+  return [
+    ...works.map((work) => loadStep(restore, work)),
+    ...works.map((work) => swapStep(restore, work)),
+    ...(restore.keep || replaced.length === 0 ? [] : [discardStep(restore, replaced)]),
+  ]
 }
 
 function chooseDatabases({ entry, databases, name, tables }: DatabaseRestore): DatabaseFacts[] {
@@ -133,41 +150,62 @@ export function sourceOf(
   return { entry, facts, files, identity }
 }
 
-function stepsFor(
-  restore: DatabaseRestore,
-  source: RestoreSource,
-  planned: Replacement,
-  found: { readonly version: string; readonly notes: readonly string[] },
-): [Step, Step] {
-  const state = { replacement: planned, swapped: false }
+function loadStep(restore: DatabaseRestore, work: Work): Step {
   const { on, timeoutMs } = restore
-  const load: Step = {
+  const { source, found, planned, state } = work
+  return {
     on,
     timeoutMs,
     title: `Load ${describeSource(source)} into the scratch database ${planned.scratch} and compare it with the manifest`,
     preview: [`into ${found.version}`, describeSize(source), ...found.notes].join('\n'),
-    apply: (_host, signal) => inEngine(restore, signal, (engine) => loadAndCompare(restore, source, state, engine)),
+    apply: (_host, signal) => inEngine(restore, signal, (engine) => loadAndCompare(restore, work, engine)),
+    // Comparing is the last thing that loading does: here it is said what it saw.
+    verify: async () => verdictOf(state),
     undo: (_host, signal) =>
       inEngine(restore, signal, async (engine) => {
-        await engine.undo(state.replacement, false)
+        await engine.undo(state.replacement ?? planned, false)
         forgetUnfinished(restore.journal, planned.scratch)
       }),
   }
-  const swap: Step = {
+}
+
+function swapStep(restore: DatabaseRestore, { source, planned, state }: Work): Step {
+  const { on, timeoutMs, keep } = restore
+  return {
     on,
     timeoutMs,
-    title: describeSwap(planned),
+    title: describeSwap(planned, keep),
     apply: (_host, signal) =>
       inEngine(restore, signal, async (engine) => {
-        state.replacement = await swapIn(restore, source, state.replacement, engine)
+        delete state.seen
+        state.replacement = await swapIn(restore, source, state.replacement ?? planned, engine)
+        state.seen = describeSwapped(planned, keep)
       }),
+    verify: async () => verdictOf(state),
     undo: (_host, signal) =>
       inEngine(restore, signal, async (engine) => {
-        await engine.undo(state.replacement, true)
+        await engine.undo(state.replacement ?? planned, true)
         forgetUnfinished(restore.journal, planned.scratch)
       }),
   }
-  return [load, swap]
+}
+
+/** There is no way back from here; so it comes when everything is proved, and only when it was asked for. */
+function discardStep(restore: DatabaseRestore, works: readonly Work[]): Step {
+  return {
+    on: restore.on,
+    timeoutMs: restore.timeoutMs,
+    title: `Remove what was in the place of ${works.map(({ planned }) => planned.target).join(', ')} before`,
+    verify: async () => ({ ok: true, because: 'what was there before is removed' }),
+    apply: (_host, signal) =>
+      inEngine(restore, signal, async (engine) => {
+        for (const { state, planned } of works) await engine.discard(state.replacement ?? planned)
+      }),
+  }
+}
+
+function verdictOf({ seen }: Work['state']): Verdict {
+  return seen === undefined ? { ok: false, because: 'it was not compared' } : { ok: true, because: seen }
 }
 
 /** While it is read, prune leaves the backup alone. */
@@ -191,21 +229,21 @@ async function inEngine(
 
 type Story = Pick<DatabaseRestore, 'journal' | 'entry' | 'on' | 'source' | 'now' | 'progress' | 'warn'>
 
-async function loadAndCompare(
-  restore: Story,
-  source: RestoreSource,
-  state: { replacement: Replacement },
-  engine: RestoreEngine,
-): Promise<void> {
-  const { scratch, tables } = state.replacement
-  noteUnfinished(restore.journal, unfinishedOf(restore, source, state.replacement, 'loading'))
-  state.replacement = await engine.load(source, state.replacement, restore.progress)
+async function loadAndCompare(restore: Story, { source, planned, state }: Work, engine: RestoreEngine): Promise<void> {
+  const { scratch, tables } = planned
+  noteUnfinished(restore.journal, unfinishedOf(restore, source, planned, 'loading'))
+  state.replacement = await engine.load(source, planned, restore.progress).catch(async (error: unknown) => {
+    throw await explainFailedLoad(error, restore.on, () => engine.freeBytes())
+  })
   const found = await engine.readFacts(scratch, source.facts)
   const { equal, differences } = compareFacts(source.facts, found, {
     without: engine.notInScratch,
     ...(tables ? { tables } : {}),
   })
-  if (equal) return
+  if (equal) {
+    state.seen = `${describeFound(found, tables)} are as they were backed up`
+    return
+  }
   throw new OpsError(
     'DATA_MISMATCH',
     `the copy of ${source.facts.name} is not what was backed up: ${differences.join('; ')}`,
@@ -280,12 +318,29 @@ function describeSource({ entry, facts }: RestoreSource): string {
 }
 
 function describeSize({ facts, files }: RestoreSource): string {
-  const rows = facts.tables.reduce((sum, table) => sum + (table.rows ?? 0), 0)
   const bytes = files.reduce((sum, file) => sum + (file.plainBytes ?? file.sizeBytes), 0)
-  return `${facts.tables.length} tables, ${rows} rows, ${formatSize(bytes)}`
+  return `${describeFound(facts)}, ${formatSize(bytes)}`
 }
 
-function describeSwap({ target, aside, existed, tables }: Replacement): string {
-  const what = tables ? `the tables ${tables.join(', ')} of ${target}` : target
-  return existed ? `Put it in the place of ${what}; what is there now is kept as ${aside}` : `Name it ${target}`
+function describeFound({ tables: all }: DatabaseFacts, only?: readonly string[]): string {
+  const tables = all.filter((table) => only === undefined || only.includes(nameOfTable(table)))
+  const rows = tables.reduce((sum, table) => sum + (table.rows ?? 0), 0)
+  return `${plural(tables.length, 'table')}, ${plural(rows, 'row')}`
+}
+
+function describeTarget({ target, tables }: Replacement): string {
+  return tables ? `the tables ${tables.join(', ')} of ${target}` : target
+}
+
+function describeSwap(replacement: Replacement, keep: boolean): string {
+  if (!replacement.existed) return `Name it ${replacement.target}`
+  const before = keep
+    ? `what is there now is kept as ${replacement.aside}`
+    : 'what is there now is removed when it is proved'
+  return `Put it in the place of ${describeTarget(replacement)}; ${before}`
+}
+
+function describeSwapped(replacement: Replacement, keep: boolean): string {
+  const before = replacement.existed && keep ? `; what was there before is ${replacement.aside}, yours to remove` : ''
+  return `${describeTarget(replacement)} is what was backed up${before}`
 }

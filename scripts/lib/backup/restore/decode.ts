@@ -6,14 +6,18 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { isAbsolute, join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { Secret } from '../../core/secret.ts'
 import { messageOf, OpsError, systemCode } from '../../core/errors.ts'
 import { printableLine } from '../../core/printable.ts'
+import { release } from '../pipeline/process.ts'
+import { openBulkReader, type BulkReader } from '../pipeline/reader.ts'
 import { packageOf } from '../pipeline/tools.ts'
 import type { BackupEntry, DataFile } from '../types.ts'
+import type { AgeIdentity } from './identity.ts'
 
 export interface DecodeOptions {
-  /** The age identity file; needed for encrypted backups only. */
-  readonly identity?: string | undefined
+  /** Needed for encrypted backups only. */
+  readonly identity?: AgeIdentity | undefined
   readonly signal: AbortSignal
 }
 
@@ -33,20 +37,23 @@ export interface Decoding {
   stop(): void
 }
 
+/** Much of it: piece by piece out of one buffer, which is valid until `take` resolves. */
+export interface BulkDecoding extends Pick<BulkReader, 'each'>, Pick<Decoding, 'done' | 'stop'> {}
+
 const STDERR_BYTES = 4_000
 
 /** The commands that turn the file into plain bytes, the first of them reading it. */
-export function decodeStages(path: string, identity?: string): (readonly [string, ...string[]])[] {
+export function decodeStages(path: string, identity?: AgeIdentity): (readonly [string, ...string[]])[] {
   const stages: (readonly [string, ...string[]])[] = []
   let name = path
   let source: readonly string[] = ['--', path]
   if (name.endsWith('.age')) {
     if (identity === undefined) {
       throw new OpsError('CONFIG_INVALID', `${path} is encrypted, and no age identity is configured`, {
-        hint: 'Set backup.encryption.identity.file to the file of the identity.',
+        hint: 'Set backup.encryption.identity: { file: PATH } in opskit.yaml.',
       })
     }
-    stages.push(['age', '--decrypt', '--identity', identity, path])
+    stages.push(['age', '--decrypt', '--identity', typeof identity === 'string' ? identity : '-', path])
     name = name.slice(0, -'.age'.length)
     source = []
   }
@@ -58,8 +65,12 @@ export function decodeStages(path: string, identity?: string): (readonly [string
 }
 
 /** @throws OpsError CONFIG_INVALID when it is encrypted and there is no identity */
-export function openDataFile(entry: Pick<BackupEntry, 'path'>, file: DataFile, options: DecodeOptions): Decoding {
-  return startDecoding(dataFilePath(entry, file), options)
+export function openDataFile(
+  entry: Pick<BackupEntry, 'path'>,
+  file: DataFile,
+  options: DecodeOptions,
+): Promise<BulkDecoding> {
+  return startBulkDecoding(dataFilePath(entry, file), options)
 }
 
 /** @throws OpsError DATA_MISMATCH for a manifest whose file lies outside of its backup */
@@ -78,6 +89,17 @@ export function startDecoding(path: string, options: DecodeOptions): Decoding {
   const last = children.at(-1)?.stdout
   if (!last) throw new TypeError('a decoding has at least one stage')
   return { stdout: last, done, stop }
+}
+
+export async function startBulkDecoding(path: string, options: DecodeOptions): Promise<BulkDecoding> {
+  const { each, writer } = await openBulkReader()
+  try {
+    const { done, stop } = startStages(path, options, writer)
+    return { each, done, stop }
+  } catch (error) {
+    release(writer)
+    throw error
+  }
 }
 
 /**
@@ -105,7 +127,10 @@ function startStages(path: string, { identity, signal }: DecodeOptions, into?: W
   for (const [index, [program, ...args]] of stages.entries()) {
     const before = children.at(-1)?.stdout
     const output = index === stages.length - 1 ? (into ?? 'pipe') : 'pipe'
-    const child = spawn(program, args, { stdio: [before ?? 'ignore', output, 'pipe'] })
+    const isAsked = index === 0 && program === 'age' && identity instanceof Secret
+    const child = spawn(program, args, { stdio: [before ?? (isAsked ? 'pipe' : 'ignore'), output, 'pipe'] })
+    child.stdin?.on('error', () => undefined)
+    if (isAsked) child.stdin?.end(`${identity.reveal()}\n`)
     // The next stage has it now; our copy would keep the pipe open when that stage ends.
     before?.destroy()
     children.push(child)

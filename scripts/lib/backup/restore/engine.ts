@@ -5,6 +5,7 @@
 import type { Progress } from '../../core/progress.ts'
 import type { Host } from '../../host/types.ts'
 import type { BackupEntry, DataFile, DatabaseFacts } from '../types.ts'
+import type { AgeIdentity } from './identity.ts'
 
 /** One database of a backup, and where it goes. Kept in the journal while a restore is not over: plain data. */
 export interface Replacement {
@@ -30,8 +31,7 @@ export interface RestoreSource {
   /** What the manifest promises of this database. */
   readonly facts: DatabaseFacts
   readonly files: readonly DataFile[]
-  /** The age identity file. */
-  readonly identity: string | undefined
+  readonly identity: AgeIdentity | undefined
 }
 
 export interface EngineOptions {
@@ -69,6 +69,10 @@ export interface RestoreEngine {
   ask(database: string, sql: string): Promise<string | undefined>
   /** After all is proved. @returns what could not be done, for a warning */
   finish(replacement: Replacement): Promise<readonly string[]>
+  /** Removes what was there before, for good. After `finish` only. */
+  discard(replacement: Replacement): Promise<void>
+  /** Bytes left where the server keeps its data; undefined when that is not to be known. May throw. */
+  freeBytes(): Promise<number | undefined>
   /** Kinds of objects that the scratch copy does not hold yet. */
   readonly notInScratch: readonly ('events' | 'extensions')[]
   close(): Promise<void>

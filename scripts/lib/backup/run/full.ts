@@ -4,6 +4,7 @@ import { formatDuration } from '../../core/duration.ts'
 import { isOpsError, messageOf } from '../../core/errors.ts'
 import type { FileIndex } from '../files/facts.ts'
 import { readIndex } from '../files/read-index.ts'
+import type { AgeIdentity } from '../restore/identity.ts'
 import type { BackupEntry } from '../types.ts'
 
 export type FullVerdict =
@@ -34,12 +35,12 @@ export function decideFull(
 /** @returns undefined with the reason when the index cannot be used: the backup is then a full one, never a gap */
 export async function readBase(
   base: BackupEntry,
-  options: { identityFile?: string | undefined; signal: AbortSignal },
+  { readIdentity, signal }: { readIdentity: () => Promise<AgeIdentity | undefined>; signal: AbortSignal },
 ): Promise<{ readonly full: { id: string; index: FileIndex } } | { readonly because: string }> {
   try {
-    return { full: { id: base.id, index: await readIndex(base, options) } }
+    return { full: { id: base.id, index: await readIndex(base, { identity: await readIdentity(), signal }) } }
   } catch (error) {
-    options.signal.throwIfAborted()
+    signal.throwIfAborted()
     if (!isOpsError(error)) throw error
     return { because: `saved in full: ${messageOf(error)}` }
   }

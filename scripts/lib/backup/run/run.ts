@@ -5,6 +5,8 @@
 import { formatDuration, formatSize } from '../../core/duration.ts'
 import { isOpsError, messageOf, OpsError } from '../../core/errors.ts'
 import { openGate, type GroupGate } from '../group.ts'
+import { plural } from '../plural.ts'
+import { ALERT, tellRecovered } from '../told.ts'
 import type { BackupEntry, BackupKind } from '../types.ts'
 import { findSource, seriesLease, type BackupSource } from './sources.ts'
 import {
@@ -46,7 +48,9 @@ export async function runGroup(
   const release = leaseAll(context, members, `backup.run group ${name}`)
   try {
     const staged = await stageTogether(context, name, members)
-    return await publishAll(context, staged)
+    const entries = await publishAll(context, staged)
+    await tellRecovered(context, ALERT.backup(`group ${name}`))
+    return entries
   } finally {
     release()
   }
@@ -178,6 +182,7 @@ async function publish(context: BackupContext, staged: StagedBackup): Promise<Ba
     parent: manifest.parent,
   }
   tell(context, { kind: 'backup.published', result: 'ok', message: describeEntry(entry), details })
+  await tellRecovered(context, ALERT.backup(staged.source.series))
   return repository.find(entry.id)
 }
 
@@ -214,8 +219,4 @@ export function describeEntry({ id, sizeBytes, manifest }: BackupEntry): string 
     ...(warnings.length > 0 ? [plural(warnings.length, 'warning')] : []),
   ]
   return `${id}: ${parts.join(', ')}`
-}
-
-function plural(count: number, noun: string): string {
-  return `${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`
 }

@@ -10,6 +10,7 @@ import { silentProgress } from '../../core/progress.ts'
 import type { Host } from '../../host/types.ts'
 import type { FileIndex } from '../files/facts.ts'
 import { withHooks } from '../hooks.ts'
+import { readIdentity } from '../restore/identity.ts'
 import { openRepository } from '../repository/open.ts'
 import {
   MANIFEST_SCHEMA,
@@ -180,8 +181,7 @@ interface Base {
 async function chooseBase({ context, preflight, signal }: Job): Promise<Base> {
   const { verdict } = preflight
   if (verdict.full) return {}
-  const identityFile = context.config.backup.encryption?.identity?.file
-  const base = await readBase(verdict.base, { identityFile, signal })
+  const base = await readBase(verdict.base, { readIdentity: () => readIdentity(context), signal })
   return 'full' in base ? base : { note: base.because }
 }
 

@@ -3,10 +3,13 @@ import { z } from 'zod'
 import type { ActionContext, LookAction } from '../../action/types.ts'
 import { openLocalHost } from '../../host/local.ts'
 import { silentProgress } from '../../core/progress.ts'
+import { quoteWord } from '../../core/quote.ts'
 import type { Finding, Report } from '../../report/types.ts'
 import { acquireUse } from '../run/in-use.ts'
+import { readIdentity, readOtherIdentity } from '../restore/identity.ts'
 import { openConfiguredRepository } from '../run/stage.ts'
-import type { BackupEntry, Repository } from '../types.ts'
+import { ALERT, tellRecovered } from '../told.ts'
+import type { BackupEntry, Repository, RepositoryProblem } from '../types.ts'
 import { chooseBackups, decideSample } from './choose.ts'
 import { verifyBackup } from './verify.ts'
 
@@ -49,10 +52,12 @@ async function look(context: ActionContext, { backups, all, sample }: VerifyPara
 }
 
 async function verifyOne(context: ActionContext, repository: Repository, entry: BackupEntry): Promise<Finding> {
-  const { config, redact, clock, signal, progress = silentProgress, localName } = context
+  const { redact, clock, signal, progress = silentProgress, localName } = context
   const use = acquireUse(context.journal, entry.id, 'backup.verify')
   try {
-    const identity = config.backup.encryption?.identity?.file
+    const known = await readIdentity(context)
+    // What is encrypted to somebody else is read as far as without one: that says nothing against it.
+    const identity = (await readOtherIdentity(entry, known)) === undefined ? known : undefined
     const host = openLocalHost()
     const found = await verifyBackup({ entry, identity, host, redact, timeoutMs: TIMEOUT_MS, clock, signal, progress })
     const { ok, level, because, problems, durationMs } = found
@@ -64,6 +69,7 @@ async function verifyOne(context: ActionContext, repository: Repository, entry: 
       because,
       durationMs,
     })
+    if (ok) await tellRecovered(context, ALERT.verify(entry.id))
     return {
       check: 'backup.verify',
       subject: entry.id,
@@ -82,13 +88,18 @@ async function verifyOne(context: ActionContext, repository: Repository, entry: 
 
 /** What lies there and is no backup is not verified, but it is said. */
 async function findProblems({ localName }: ActionContext, repository: Repository): Promise<Finding[]> {
-  return (await repository.problems()).map(({ path, id, because }) => ({
+  return (await repository.problems()).map((problem) => problemFinding(problem, localName))
+}
+
+export function problemFinding({ path, id, because }: RepositoryProblem, host: string): Finding {
+  return {
     check: 'backup.repository',
     subject: id ?? path,
-    host: localName,
+    host,
     // What has a backup's place and is none was one, or was to be.
     severity: id === undefined ? 'warning' : 'critical',
     title: `${id ?? path} is no whole backup`,
     evidence: because,
-  }))
+    next: `ls -la ${quoteWord(path)}`,
+  }
 }

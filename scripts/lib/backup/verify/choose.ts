@@ -1,6 +1,7 @@
 /** Which backups are verified or drilled: named ones, all, or a sample. */
 import { OpsError } from '../../core/errors.ts'
-import type { BackupEntry, Repository } from '../types.ts'
+import { findBrokenNewest } from '../repository/find.ts'
+import type { BackupEntry, Repository, RepositoryProblem } from '../types.ts'
 
 export interface Choice {
   /** Ids, or names with or without their kind. */
@@ -31,15 +32,24 @@ export async function chooseBackups(repository: Repository, { names, all }: Choi
   return dropDoubles(found)
 }
 
+export interface NewestBackups {
+  readonly entries: readonly BackupEntry[]
+  /** What should be the newest of its name, and is no whole backup. */
+  readonly broken: readonly RepositoryProblem[]
+}
+
 /** The newest backup of each name. @throws OpsError USAGE when there is none at all */
-export async function chooseNewest(repository: Repository, { names, all }: Choice): Promise<BackupEntry[]> {
-  if (!all && names.length > 0) return chooseBackups(repository, { names, all })
+export async function chooseNewest(repository: Repository, { names, all }: Choice): Promise<NewestBackups> {
+  if (!all && names.length > 0) return { entries: await chooseBackups(repository, { names, all }), broken: [] }
   const newest = new Map<string, BackupEntry>()
   for (const entry of await repository.list()) {
     const series = `${entry.kind}/${entry.name}`
     if (!newest.has(series)) newest.set(series, entry)
   }
-  if (newest.size > 0) return [...newest.values()]
+  const problems = Map.groupBy(await repository.problems(), ({ id = '' }) => id.split('/').slice(0, 2).join('/'))
+  problems.delete('')
+  const broken = [...problems].flatMap(([series, own]) => findBrokenNewest(newest.get(series), own) ?? [])
+  if (newest.size + broken.length > 0) return { entries: [...newest.values()], broken }
   throw new OpsError('USAGE', `there is no backup in ${repository.path}`, {
     hint: 'Make one: npx zx scripts/backup.ts run --all',
   })

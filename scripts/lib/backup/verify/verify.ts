@@ -15,11 +15,11 @@ import { dataFilePath, feed } from '../restore/decode.ts'
 import { createJudge } from '../restore/files/hostile.ts'
 import { readMembers } from '../restore/files/members.ts'
 import type { BackupEntry, DataFile } from '../types.ts'
+import type { AgeIdentity } from '../restore/identity.ts'
 
 export interface VerifyRequest {
   readonly entry: BackupEntry
-  /** The age identity file. */
-  readonly identity: string | undefined
+  readonly identity: AgeIdentity | undefined
   /** This machine. */
   readonly host: Host
   readonly redact: (text: string) => string
@@ -99,7 +99,7 @@ async function readContent(request: VerifyRequest, place: Place, file: DataFile)
     case 'tar':
       return readArchive(request, place, path)
     case 'index':
-      await readIndex(entry, { identityFile: identity, signal })
+      await readIndex(entry, { identity, signal })
       return
     default:
       await through({ argv: ['tail', '-c', '0'] })
@@ -124,7 +124,7 @@ async function readThrough(place: Place, spec: ToolSpec, feedTo: Feed): Promise<
 
 /** Everything of this backup's own index must be in its archives, and nothing else. */
 async function readArchive({ entry, identity, signal }: VerifyRequest, place: Place, path: string): Promise<void> {
-  const { entries } = await readIndex(entry, { identityFile: identity, signal })
+  const { entries } = await readIndex(entry, { identity, signal })
   const judge = createJudge(entries.filter((one) => one.in !== 'parent'))
   for await (const member of readMembers(place, { path, identity, signal, isLocal: true })) judge.take(member)
   const [problem] = judge.problems()
@@ -143,7 +143,7 @@ function describeGood(level: Verification['level'], files: readonly DataFile[]):
   const count = `${files.length} ${files.length === 1 ? 'file matches its checksum' : 'files match their checksums'}`
   return level === 'content'
     ? `${count} and can be read to the end`
-    : `${count}; encrypted, and there is no identity to read further`
+    : `${count}; encrypted, and there is no identity here to read further`
 }
 
 function describeBad(problems: readonly string[]): string {

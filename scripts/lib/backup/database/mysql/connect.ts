@@ -105,7 +105,7 @@ export function parseBatch(output: string): string[][] {
     .map((line) => line.split('\t').map(plain))
 }
 
-const CODES: Readonly<Record<number, 'NOT_PERMITTED' | 'UNREACHABLE' | 'LOCKED'>> = {
+const CODES: Readonly<Record<number, 'NOT_PERMITTED' | 'UNREACHABLE' | 'LOCKED' | 'CANNOT_WRITE'>> = {
   1044: 'NOT_PERMITTED',
   1045: 'NOT_PERMITTED',
   1142: 'NOT_PERMITTED',
@@ -126,6 +126,9 @@ const CODES: Readonly<Record<number, 'NOT_PERMITTED' | 'UNREACHABLE' | 'LOCKED'>
   1205: 'LOCKED',
   1206: 'LOCKED',
   1213: 'LOCKED',
+  1021: 'CANNOT_WRITE',
+  1026: 'CANNOT_WRITE',
+  1114: 'CANNOT_WRITE',
 }
 
 const HINTS: Readonly<Record<number, string>> = {
@@ -134,6 +137,9 @@ const HINTS: Readonly<Record<number, string>> = {
   2002: 'Is the server running, and is its socket or address right?',
   2003: 'Is the server running, and is its address right?',
   2013: 'The server went away or ended the session; look into its error log.',
+  1021: 'The disk of the server is full: free space there.',
+  1026: 'Is the disk of the server full? Look into its error log.',
+  1114: 'Is the disk of the server full? Free space there, and try again.',
   1412: 'A table was altered while it was saved; run the backup again.',
 }
 
@@ -150,7 +156,9 @@ export function mysqlError(end: ToolEnd, place: Place): OpsError {
   if (number === undefined) return stageError(end, place.host, place.redact)
   const hint = HINTS[number]
   const code = CODES[number] ?? 'FAILED'
-  return new OpsError(code, `the database server refused or failed${said(end.stderr, place.redact)}`, {
+  // In batch mode a client prints the statement too, which may be a megabyte of somebody's rows.
+  const lines = end.stderr.split('\n').filter((line) => mysqlErrorNumber(line) !== undefined)
+  return new OpsError(code, `the database server refused or failed${said(lines.join('\n'), place.redact)}`, {
     host: place.host,
     ...(hint ? { hint } : {}),
     transient: code === 'UNREACHABLE' || code === 'LOCKED' || number === 1412 || number === 1927,

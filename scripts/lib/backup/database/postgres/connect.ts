@@ -109,7 +109,11 @@ function parseUnaligned(output: string): string[][] {
 /** Exit codes of pg_isready(1). */
 const NO_RESPONSE = new Set([1, 2])
 
-const STATES: Readonly<Record<string, 'NOT_PERMITTED' | 'LOCKED'>> = { '42501': 'NOT_PERMITTED', '55P03': 'LOCKED' }
+const STATES: Readonly<Record<string, 'NOT_PERMITTED' | 'LOCKED' | 'CANNOT_WRITE'>> = {
+  '42501': 'NOT_PERMITTED',
+  '53100': 'CANNOT_WRITE',
+  '55P03': 'LOCKED',
+}
 
 /** What went wrong with a tool of PostgreSQL that ended without success. */
 export async function postgresError(end: ToolEnd, access: PostgresAccess): Promise<OpsError> {

@@ -7,6 +7,7 @@ import { dataFilePath } from '../decode.ts'
 import { readMembers } from './members.ts'
 import { createJudge } from './hostile.ts'
 import type { Place } from '../../pipeline/place.ts'
+import type { AgeIdentity } from '../identity.ts'
 
 export interface Link {
   readonly entry: BackupEntry
@@ -18,7 +19,7 @@ export interface Link {
 
 export interface ChainOptions {
   readonly repository: Repository
-  readonly identity: string | undefined
+  readonly identity: AgeIdentity | undefined
   readonly signal: AbortSignal
 }
 
@@ -36,7 +37,7 @@ export async function readChain(entry: BackupEntry, options: ChainOptions): Prom
 }
 
 async function readLink(entry: BackupEntry, { identity, signal }: ChainOptions): Promise<Link> {
-  const index = await readIndex(entry, { identityFile: identity, signal })
+  const index = await readIndex(entry, { identity, signal })
   refuseBadNames(entry, index)
   const archives = entry.manifest.files
     .filter(({ role }) => role === 'tar')

@@ -38,10 +38,13 @@ export function nginxFollower({ binary, config, url }: Settings, say: (message: 
         })
       }
       if (!(await reload(host, signal))) {
-        say(`nginx does not run on ${host.name}: the restored configuration was tested, and nothing serves it yet`)
-        return
+        const because = `nginx does not run on ${host.name}: the restored configuration was tested, and nothing serves it yet`
+        say(because)
+        return because
       }
-      if (url !== undefined) await request(host, url, signal)
+      if (url === undefined) return 'new workers of nginx serve the restored configuration'
+      const status = await request(host, url, signal)
+      return `new workers of nginx serve the restored configuration, and ${url} answers with ${status}`
     },
     async revert(host, signal) {
       await reload(host, signal)
@@ -111,10 +114,11 @@ async function proveReload(host: Host, master: number, signal: AbortSignal): Pro
   )
 }
 
-async function request(host: Host, url: string, signal: AbortSignal): Promise<void> {
+async function request(host: Host, url: string, signal: AbortSignal): Promise<number> {
   try {
     const status = host.kind === 'local' ? await requestHere(url, signal) : await requestThere(host, url, signal)
     if (status >= 500) throw new OpsError('FAILED', `it answers with status ${status}`)
+    return status
   } catch (error) {
     signal.throwIfAborted()
     throw new OpsError(

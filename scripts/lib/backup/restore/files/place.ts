@@ -77,6 +77,10 @@ export async function keepBefore(
   return end.stdout.includes('kept') ? kept : undefined
 }
 
+/** A script that outlived whoever started it is waited for: two of them would undo each other's moves. */
+const ALONE = `[ -f "$1/$2.sh" ] || exit 0
+if command -v flock >/dev/null 2>&1; then exec flock "$1/lock" sh "$1/$2.sh"; else exec sh "$1/$2.sh"; fi`
+
 /** Runs `forward.sh` or `back.sh`; both may be repeated. */
 export async function runMoves(
   place: Place,
@@ -84,7 +88,7 @@ export async function runMoves(
   direction: 'forward' | 'back',
 ): Promise<void> {
   const end = await runTool(place, {
-    argv: ['sh', '-c', '[ ! -f "$1" ] || exec sh "$1"', 'opskit', `${path}/${direction}.sh`],
+    argv: ['sh', '-c', ALONE, 'opskit', path, direction],
   })
   if (end.error) throw end.error
   if (hasFailed(end)) {

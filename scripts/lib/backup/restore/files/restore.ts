@@ -11,6 +11,7 @@ import type { Plan, Step } from '../../../plan/types.ts'
 import type { FileFacts } from '../../files/facts.ts'
 import { readFileTools } from '../../files/tar.ts'
 import { openPlace, type Place } from '../../pipeline/place.ts'
+import { plural } from '../../plural.ts'
 import { formatStamp } from '../../repository/names.ts'
 import { acquireUse } from '../../run/in-use.ts'
 import type { BackupEntry, Repository } from '../../types.ts'
@@ -30,12 +31,13 @@ import {
 import { formatMoves } from './script.ts'
 import { selectEntries, type Selection } from './select.ts'
 import { compareFiles, readLive, topsOf, unpack } from './unpack.ts'
+import type { AgeIdentity } from '../identity.ts'
 
 /** What has to be told of new files, and shows that it reads them. */
 export interface Follower {
   readonly title: string
-  /** @throws when it does not use them */
-  apply(host: Host, signal: AbortSignal): Promise<void>
+  /** @returns what shows that it uses them, or why nothing had to be told. @throws when it does not use them */
+  apply(host: Host, signal: AbortSignal): Promise<string>
   /** After the old files are back. */
   revert(host: Host, signal: AbortSignal): Promise<void>
 }
@@ -43,13 +45,15 @@ export interface Follower {
 export interface FilesRestore {
   readonly entry: BackupEntry
   readonly repository: Repository
-  readonly identity: string | undefined
+  readonly identity: AgeIdentity | undefined
   readonly on: string
   readonly host: Host
   /** Restore below this directory in place of `/`. */
   readonly into?: string
   readonly patterns: readonly string[]
   readonly exact: boolean
+  /** False: what was there before is removed when the restore is proved. */
+  readonly keep: boolean
   readonly isExcluded: (path: string) => boolean
   readonly followers: readonly Follower[]
   readonly journal: Journal
@@ -161,7 +165,7 @@ function stageStep(restore: FilesRestore, job: Job): Step {
   return {
     on: restore.on,
     timeoutMs: restore.timeoutMs,
-    title: `Unpack ${selection.wanted.length} files beside their places and compare them with the index`,
+    title: `Unpack ${plural(selection.wanted.length, 'file')} beside their places and compare them with the index`,
     preview: work.map(({ path, roots }) => `${path} for ${roots.join(', ')}`).join('\n'),
     async apply(host, signal) {
       // While it is read, prune leaves the backup alone.
@@ -176,6 +180,8 @@ function stageStep(restore: FilesRestore, job: Job): Step {
         use.release()
       }
     },
+    // Comparing is the last thing that unpacking does: here it is said what it saw.
+    verify: async () => ({ ok: true, because: 'what was unpacked is what was backed up' }),
     async undo(host, signal) {
       for (const one of work) await removeWorkDirectory(placeOf(restore, host, signal), one)
       forgetUnfinished(restore.journal, id)
@@ -221,7 +227,7 @@ function placeStep(restore: FilesRestore, job: Job, planned: Moves): Step {
   return {
     on: restore.on,
     timeoutMs: restore.timeoutMs,
-    title: `Put ${planned.changed} files in their places`,
+    title: `Put ${plural(planned.changed, 'file')} in ${planned.changed === 1 ? 'its place' : 'their places'}`,
     preview: describeMoves(planned, restore),
     async apply(host, signal) {
       const place = placeOf(restore, host, signal)
@@ -245,6 +251,10 @@ function placeStep(restore: FilesRestore, job: Job, planned: Moves): Step {
       if (problems.length > 0)
         throw new OpsError('DATA_MISMATCH', `not everything came to its place: ${problems.join('; ')}`)
     },
+    verify: async () => ({
+      ok: true,
+      because: `${plural(selection.wanted.length, 'file')} are as they were backed up`,
+    }),
     async undo(host, signal) {
       const place = placeOf(restore, host, signal)
       for (const one of work) await runMoves(place, one, 'back')
@@ -260,25 +270,36 @@ function belongsTo(work: WorkDirectory, { into = '' }: FilesRestore, move: Moves
 }
 
 function followStep(on: string, follower: Follower): Step {
+  let seen = ''
   return {
     on,
     title: follower.title,
-    apply: (host, signal) => follower.apply(host, signal),
+    async apply(host, signal) {
+      seen = await follower.apply(host, signal)
+    },
+    verify: async () => ({ ok: true, because: seen }),
     // The files go back first; then it is told again.
     undo: async () => undefined,
   }
 }
 
-/** Nothing is left to undo: what was there before gets a name to be found by. */
+/** Nothing is left to undo: what was there before gets a name to be found by, or goes. */
 function keepStep(restore: FilesRestore, { work, id }: Job): Step {
+  const stamp = formatStamp(restore.now)
   return {
     on: restore.on,
-    title: `Keep what was there before as .opskit-before-${formatStamp(restore.now)} beside the files`,
+    title: restore.keep
+      ? `Keep what was there before as .opskit-before-${stamp} beside the files`
+      : 'Remove what was there before',
     async apply(host, signal) {
-      await keepAll(placeOf(restore, host, signal), work, restore)
+      const place = placeOf(restore, host, signal)
+      if (restore.keep) await keepAll(place, work, restore)
+      else for (const one of work) await removeWorkDirectory(place, one)
       forgetUnfinished(restore.journal, id)
     },
-    undo: async () => undefined,
+    ...(restore.keep
+      ? { undo: async () => undefined }
+      : { verify: async () => ({ ok: true, because: 'what was there before is removed' }) }),
   }
 }
 

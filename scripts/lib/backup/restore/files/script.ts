@@ -48,12 +48,14 @@ turn() {
 gone() { mkdir -p "$(dirname "$A/$1")"; there "$T/$1" && ! there "$A/$1" && mv -T -- "$T/$1" "$A/$1"; :; }
 take() { like "$S/$1" "$T/$1"; }`
 
+/** While the restored file has not moved, what was kept is still the live one (or half of a copy of it): it is not needed. */
 const BACK = `note() { :; }
 merge() {
   d=$1; shift
   for n do
-    if there "$A/$d/$n"; then mv -f -T -- "$A/$d/$n" "$T/$d/$n"
-    elif ! there "$S/$d/$n" && there "$T/$d/$n"; then mv -T -- "$T/$d/$n" "$S/$d/$n"; fi
+    if there "$S/$d/$n"; then rm -rf -- "$A/$d/$n"
+    elif there "$A/$d/$n"; then mv -f -T -- "$A/$d/$n" "$T/$d/$n"
+    elif there "$T/$d/$n"; then mv -T -- "$T/$d/$n" "$S/$d/$n"; fi
   done
 }
 turn() {

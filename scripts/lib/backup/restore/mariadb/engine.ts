@@ -16,8 +16,9 @@ import { fingerprintMysql } from '../../database/mysql/fingerprint.ts'
 import { hasFailed } from '../../pipeline/failure.ts'
 import type { Place } from '../../pipeline/place.ts'
 import type { DataFile, DatabaseFacts, TableFacts } from '../../types.ts'
-import { openDataFile, startDecoding } from '../decode.ts'
+import { openDataFile, startBulkDecoding } from '../decode.ts'
 import type { EngineOptions, RestoreEngine, RestoreSource } from '../engine.ts'
+import { readFreeBytes } from '../room.ts'
 import { createDatabase, dropDatabase, readInventory } from './inventory.ts'
 import { loadDump } from './load.ts'
 import { mayNameDefiners, preflightMysql } from './preflight.ts'
@@ -46,7 +47,7 @@ export async function openMysqlEngine(options: MysqlEngineOptions): Promise<Rest
     session,
     signal,
     ownDefiner,
-    openOldObjects: (path) => startDecoding(path, { signal }),
+    openOldObjects: (path) => startBulkDecoding(path, { signal }),
   }
   const openDump = (source: RestoreSource) => () =>
     openDataFile(source.entry, dumpOf(source), { identity: source.identity, signal })
@@ -87,7 +88,8 @@ export async function openMysqlEngine(options: MysqlEngineOptions): Promise<Rest
       return { ...replacement, existed: true, old, oldObjects }
     },
     readFacts: (database, like) => readFacts(context, database, like),
-    apply: (source, replacement) => applyReplacement(replacement, openDump(source), context),
+    apply: (source, replacement) =>
+      applyReplacement(replacement, holdsObjects(source) ? openDump(source) : undefined, context),
     async undo(replacement, swapped) {
       if (swapped) await undoReplacement(replacement, context)
       else await dropDatabase(session, replacement.scratch)
@@ -111,6 +113,11 @@ export async function openMysqlEngine(options: MysqlEngineOptions): Promise<Rest
         ]
       }
     },
+    discard: ({ existed, aside }) => (existed ? dropDatabase(session, aside) : Promise.resolve()),
+    async freeBytes() {
+      const [row] = await session.query('SELECT @@datadir')
+      return readFreeBytes(host, row?.[0])
+    },
     close: () => session.close(),
   }
 }
@@ -119,6 +126,11 @@ function dumpOf({ files, facts }: RestoreSource): DataFile {
   const file = files.find(({ role }) => role === 'dump')
   if (!file) throw new OpsError('DATA_MISMATCH', `the backup has no dump of ${facts.name}`)
   return file
+}
+
+/** The whole dump is read once more for them. */
+function holdsObjects({ facts }: RestoreSource): boolean {
+  return [facts.views, facts.triggers, facts.routines, facts.events].some((names) => names.length > 0)
 }
 
 /** With the character set that the original had; the statement is in the dump's own comment and in its facts. */

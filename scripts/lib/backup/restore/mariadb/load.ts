@@ -7,7 +7,7 @@
  */
 import { OpsError } from '../../../core/errors.ts'
 import { quoteName, type MysqlAccess } from '../../database/mysql/connect.ts'
-import type { Decoding } from '../decode.ts'
+import type { BulkDecoding } from '../decode.ts'
 import { splitCreateTable, type CreateTable } from './create-table.ts'
 import { openLoadSession, readClientOptions, type LoadSession } from './session.ts'
 import { createSplitter, type DumpPiece } from './statements.ts'
@@ -47,7 +47,7 @@ const END_MARKER = /^-- Dump completed\b/
  */
 export async function loadDump(
   access: MysqlAccess,
-  openDump: () => Decoding,
+  openDump: () => Promise<BulkDecoding>,
   options: LoadOptions,
 ): Promise<LoadResult> {
   const clientOptions = await readClientOptions(access)
@@ -55,14 +55,15 @@ export async function loadDump(
   const sessions = await Promise.all(Array.from({ length: options.jobs + 1 }, open))
   const [main, ...workers] = sessions as [LoadSession, ...LoadSession[]]
   const load = createLoad(main, workers, options)
-  const dump = openDump()
+  let dump: BulkDecoding | undefined
   try {
+    dump = await openDump()
     await Promise.race([run(load, dump), ...sessions.map((session) => session.failed)])
     await Promise.all(sessions.map((session) => session.end()))
     return load.result()
   } catch (error) {
     sessions.forEach((session) => session.kill())
-    dump.stop()
+    dump?.stop()
     options.signal.throwIfAborted()
     throw error
   }
@@ -76,7 +77,7 @@ interface Load {
   count(bytes: number): void
 }
 
-async function run(load: Load, dump: Decoding): Promise<void> {
+async function run(load: Load, dump: BulkDecoding): Promise<void> {
   const splitter = createSplitter()
   let complete = false
   const takeAll = async (pieces: readonly DumpPiece[]) => {
@@ -85,10 +86,10 @@ async function run(load: Load, dump: Decoding): Promise<void> {
       else await load.take(piece)
     }
   }
-  for await (const chunk of dump.stdout as AsyncIterable<Buffer>) {
+  await dump.each(async (chunk) => {
     load.count(chunk.length)
     await takeAll(splitter.push(chunk))
-  }
+  })
   await dump.done
   await takeAll(splitter.end())
   if (!complete) {
@@ -116,6 +117,8 @@ function createLoad(main: LoadSession, workers: readonly LoadSession[], options:
   let destination: 'now' | 'held' | 'nowhere' = 'now'
   let rowsOf: { table: string; session: LoadSession } | undefined
   let createdUpTo = 0
+  /** The table that is being filled, and who makes its first rows until they are known to be there. */
+  let filling: { table: string; first?: LoadSession } | undefined
 
   async function take(piece: DumpPiece): Promise<void> {
     if (piece.kind === 'rows') return takeRows(piece)
@@ -169,24 +172,35 @@ function createLoad(main: LoadSession, workers: readonly LoadSession[], options:
   }
 
   async function takeRows({ table, bytes, first, last }: DumpPiece & { kind: 'rows' }): Promise<void> {
-    if (first) rowsOf = isWanted(table) ? { table, session: await sessionFor() } : undefined
+    if (first) rowsOf = isWanted(table) ? { table, session: await sessionFor(table) } : undefined
     if (rowsOf) {
       const of = created.at(-1)
       if (of) of.bytes += bytes.length
-      await rowsOf.session.write(last ? Buffer.concat([bytes, NEWLINE]) : bytes)
+      await rowsOf.session.write(bytes)
+      if (last) await rowsOf.session.write(NEWLINE)
     }
     if (last) rowsOf = undefined
   }
 
   const isWanted = (table: string) => parts !== 'objects' && (wanted === undefined || wanted.includes(table))
 
-  /** The session with the least to do; every table made so far is there before its first row. */
-  async function sessionFor(): Promise<LoadSession> {
+  /**
+   * The session with the least to do; every table made so far is there before its first row. InnoDB fills an empty table
+   * under a lock on all of it (MDEV-515), which is a deadlock when two sessions begin at once: the first rows go alone.
+   */
+  async function sessionFor(table: string): Promise<LoadSession> {
     if (createdUpTo < created.length) {
       await main.barrier()
       createdUpTo = created.length
     }
-    return workers.reduce((least, one) => (one.waitingBytes < least.waitingBytes ? one : least), workers[0] ?? main)
+    const isFirst = filling?.table !== table
+    if (!isFirst) await filling?.first?.barrier()
+    const least = workers.reduce(
+      (one, other) => (other.waitingBytes < one.waitingBytes ? other : one),
+      workers[0] ?? main,
+    )
+    filling = isFirst ? { table, first: least } : { table }
+    return least
   }
 
   async function finish(): Promise<void> {

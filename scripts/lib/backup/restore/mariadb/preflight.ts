@@ -6,6 +6,7 @@ import { literal } from '../../database/mysql/connect.ts'
 import { readMysqlServer } from '../../database/mysql/facts.ts'
 import type { SqlSession } from '../../database/session.ts'
 import type { Preflight, Replacement, RestoreSource } from '../engine.ts'
+import { readFreeBytes } from '../room.ts'
 import { refuseNewer } from '../versions.ts'
 import { readInventory } from './inventory.ts'
 
@@ -114,10 +115,8 @@ async function decideSpace(host: Host, datadir: string, { files }: RestoreSource
   const plain = files.find(({ role }) => role === 'dump')?.plainBytes
   if (plain === undefined || datadir === '') return 'how much space it takes is not known'
   const needed = Math.round(plain * ROOM_FACTOR)
-  const { stdout, exitCode } = await host.read(['df', '-Pk', datadir])
-  const free = Number(stdout.trim().split('\n').at(-1)?.split(/\s+/)[3]) * 1024
-  if (exitCode !== 0 || !Number.isFinite(free))
-    return `it takes about ${formatSize(needed)}; the free space is not known`
+  const free = await readFreeBytes(host, datadir)
+  if (free === undefined) return `it takes about ${formatSize(needed)}; the free space is not known`
   if (free >= needed) return undefined
   throw new OpsError(
     'CANNOT_WRITE',

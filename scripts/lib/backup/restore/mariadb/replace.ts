@@ -12,7 +12,7 @@
 import { OpsError } from '../../../core/errors.ts'
 import type { MysqlAccess } from '../../database/mysql/connect.ts'
 import type { SqlSession } from '../../database/session.ts'
-import type { Decoding } from '../decode.ts'
+import type { BulkDecoding } from '../decode.ts'
 import type { Replacement } from '../engine.ts'
 import { createDatabase, dropDatabase, dropObjects, moveTables, readInventory, type Move } from './inventory.ts'
 import { loadDump } from './load.ts'
@@ -24,27 +24,27 @@ export interface ReplaceContext {
   /** The account may not make objects of other owners. */
   readonly ownDefiner: boolean
   /** Views, routines, triggers and events of the target as they were. */
-  openOldObjects(path: string): Decoding
+  openOldObjects(path: string): Promise<BulkDecoding>
 }
 
 /** How long the swap waits for transactions that hold a table. */
 const LOCK_WAIT_SECONDS = 20
 
-/** @param openDump the dump that is restored, from its beginning */
+/** @param openDump the dump that is restored, from its beginning; undefined when it holds nothing but tables */
 export async function applyReplacement(
   replacement: Replacement,
-  openDump: () => Decoding,
+  openDump: (() => Promise<BulkDecoding>) | undefined,
   context: ReplaceContext,
 ): Promise<void> {
   const { session } = context
   const { target, scratch, aside, tables, existed } = replacement
-  await session.query(`SET SESSION lock_wait_timeout = ${LOCK_WAIT_SECONDS}`)
+  await beAlone(session, scratch)
   await createDatabase(session, target, scratch)
   if (existed) await createDatabase(session, aside, target)
   await dropObjects(session, scratch)
   await dropObjects(session, target, tables)
   await moveTables(session, await forwardMoves(replacement, session))
-  await loadObjects(target, openDump, replacement, context)
+  if (openDump) await loadObjects(target, openDump, replacement, context)
   await dropDatabase(session, scratch)
 }
 
@@ -60,7 +60,7 @@ export async function completeAside(replacement: Replacement, context: ReplaceCo
 export async function undoReplacement(replacement: Replacement, context: ReplaceContext): Promise<void> {
   const { session } = context
   const { target, scratch, aside, existed, tables, oldObjects } = replacement
-  await session.query(`SET SESSION lock_wait_timeout = ${LOCK_WAIT_SECONDS}`)
+  await beAlone(session, scratch)
   const moves = await backwardMoves(replacement, session)
   await createDatabase(session, scratch)
   await dropObjects(session, aside)
@@ -103,7 +103,7 @@ async function backwardMoves(
 
 async function loadObjects(
   database: string,
-  openDump: () => Decoding,
+  openDump: () => Promise<BulkDecoding>,
   replacement: Replacement,
   context: ReplaceContext,
 ): Promise<void> {
@@ -124,4 +124,17 @@ async function removeEmpty(session: SqlSession, database: string): Promise<void>
     })
   }
   await dropDatabase(session, database)
+}
+
+/**
+ * A client that outlived whoever started it may still wait for a table, and move it when nobody expects it any more: it has
+ * the lock until it ends. Ours is given back with the session.
+ */
+async function beAlone(session: SqlSession, scratch: string): Promise<void> {
+  await session.query(`SET SESSION lock_wait_timeout = ${LOCK_WAIT_SECONDS}`)
+  const [row] = await session.query(`SELECT GET_LOCK('${scratch}', ${2 * LOCK_WAIT_SECONDS})`)
+  if (row?.[0] === '1') return
+  throw new OpsError('LOCKED', 'an interrupted restore of the same database is still at work on the server', {
+    hint: 'Try again when it has ended: SHOW PROCESSLIST shows its statement.',
+  })
 }

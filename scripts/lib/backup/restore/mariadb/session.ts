@@ -3,8 +3,6 @@
  * client in a mode that executes nothing but SQL: a dump is not trusted.
  */
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
-import type { Writable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import { OpsError } from '../../../core/errors.ts'
 import {
@@ -15,11 +13,12 @@ import {
   type MysqlAccess,
 } from '../../database/mysql/connect.ts'
 import { runTool } from '../../pipeline/place.ts'
+import { createOutbox, type Outbox } from './outbox.ts'
 
 export interface LoadSession {
   /** Bytes written and not yet taken by the client. */
   readonly waitingBytes: number
-  /** Resolves when there is room for more. */
+  /** Resolves when the bytes are copied: the buffer may be used again. */
   write(bytes: Buffer): Promise<void>
   /** Resolves when everything written so far has run. @throws what the session failed with */
   barrier(): Promise<void>
@@ -29,9 +28,6 @@ export interface LoadSession {
   /** Never resolves; rejects when the session ends before it was told to. */
   readonly failed: Promise<never>
 }
-
-/** More than this, and whoever writes waits. */
-const ROOM_BYTES = 2 * 1024 * 1024
 
 /**
  * The options under which a client runs nothing but SQL. `--sandbox` (MariaDB 10.11.8) refuses commands that touch files
@@ -78,27 +74,28 @@ export async function openLoadSession(
     return new Promise<never>(() => undefined)
   })
   failed.catch(() => undefined)
+  const outbox = createOutbox(tool.input)
 
   return {
     get waitingBytes() {
-      return tool.input.writableLength
+      return outbox.waitingBytes
     },
     async write(bytes) {
-      tool.input.write(bytes)
-      if (tool.input.writableLength > ROOM_BYTES) await Promise.race([once(tool.input, 'drain'), failed])
+      await Promise.race([outbox.write(bytes), failed])
     },
     async barrier() {
       const reached = new Promise<void>((resolve) => waiting.push(resolve))
-      tool.input.write(`SELECT '${mark}';\n`)
+      await Promise.race([outbox.write(Buffer.from(`SELECT '${mark}';\n`)), failed])
       const over = new AbortController()
       try {
-        await Promise.race([reached, failed, refuseStuck(access, () => connection, tool.input, over.signal)])
+        await Promise.race([reached, failed, refuseStuck(access, () => connection, outbox, over.signal)])
       } finally {
         over.abort()
       }
     },
     async end() {
       ending = true
+      await Promise.race([outbox.empty(), tool.ended])
       tool.input.end()
       const end = await tool.ended
       if (end.code !== 0) throw mysqlError(end, place)
@@ -126,13 +123,13 @@ const LOOK_MS = 2_000
 async function refuseStuck(
   access: MysqlAccess,
   connection: () => string,
-  input: Writable,
+  outbox: Outbox,
   over: AbortSignal,
 ): Promise<never> {
   const isOver = () => over.aborted
   while (!isOver()) {
     await delay(LOOK_MS, undefined, { signal: over }).catch(() => undefined)
-    if (isOver() || input.writableLength > 0 || connection() === '') continue
+    if (isOver() || outbox.waitingBytes > 0 || connection() === '') continue
     const looking = await openMysqlSession(access)
     try {
       const [row] = await looking.query(

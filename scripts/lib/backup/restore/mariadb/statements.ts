@@ -22,6 +22,7 @@ export type DumpPiece =
   | { readonly kind: 'comment'; readonly text: string }
 
 export interface Splitter {
+  /** The pieces are parts of the chunk, to be dealt with before it changes. */
   push(chunk: Buffer): DumpPiece[]
   /** @throws OpsError DATA_MISMATCH when the dump ends inside a statement */
   end(): DumpPiece[]
@@ -135,6 +136,8 @@ export function createSplitter(): Splitter {
       const pieces: DumpPiece[] = []
       rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk])
       while (rest.length > 0 && step(pieces, false)) continue
+      // A copy: the chunk's buffer may be used again.
+      rest = Buffer.from(rest)
       return pieces
     },
     end() {

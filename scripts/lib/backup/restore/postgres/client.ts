@@ -3,7 +3,13 @@
  * run in psql's restricted mode, where nothing but SQL is obeyed (`\restrict`, CVE-2025-8714).
  */
 import { randomBytes } from 'node:crypto'
-import { connected, openPostgresSession, postgresError, type PostgresAccess } from '../../database/postgres/connect.ts'
+import {
+  connected,
+  openPostgresSession,
+  postgresError,
+  quoteLiteral,
+  type PostgresAccess,
+} from '../../database/postgres/connect.ts'
 import { hasFailed } from '../../pipeline/failure.ts'
 import type { Tool, ToolSpec } from '../../pipeline/place.ts'
 import { feed, type DecodeOptions } from '../decode.ts'
@@ -55,10 +61,30 @@ async function endScript(tool: Tool, access: LoadAccess, fed?: Promise<void>): P
   if (hasFailed(end)) throw await postgresError(end, access)
 }
 
+/**
+ * The lock of a swap, for the transaction that makes it. A client that outlived whoever started it may still wait for a table
+ * or a database and swap when nobody expects it any more: it has the lock until it ends.
+ */
+export function swapLock(scratch: string): string {
+  return `SELECT pg_advisory_xact_lock(hashtextextended(${quoteLiteral(`opskit ${scratch}`)}, 0))`
+}
+
+/** Waits for such a client. @throws OpsError LOCKED when it does not end */
+export async function waitForSwap(access: LoadAccess, database: string, scratch: string): Promise<void> {
+  await ask(access, database, swapLock(scratch))
+}
+
 /** One question in a session of its own. */
-export async function ask(access: LoadAccess, database: string, statement: string): Promise<string[][]> {
+export async function ask(
+  access: LoadAccess,
+  database: string,
+  statement: string,
+  { asOperator = false } = {},
+): Promise<string[][]> {
   const session = await openPostgresSession(access, database)
   try {
+    // An operator's tables are found as his own client finds them.
+    if (asOperator) await session.query('RESET search_path')
     return await session.query(statement)
   } finally {
     await session.close()

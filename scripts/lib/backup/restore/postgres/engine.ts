@@ -1,13 +1,19 @@
 /** Restoring into PostgreSQL: archives in parts, a scratch database that takes the live one's name in one transaction. */
 import { OpsError } from '../../../core/errors.ts'
-import { openPostgresSession, type PostgresAddress } from '../../database/postgres/connect.ts'
+import {
+  MAINTENANCE,
+  openPostgresSession,
+  quoteIdentifier,
+  type PostgresAddress,
+} from '../../database/postgres/connect.ts'
 import { readPostgresFacts, readPostgresRows } from '../../database/postgres/facts.ts'
 import type { Place } from '../../pipeline/place.ts'
 import type { DatabaseFacts } from '../../types.ts'
 import { nameOfTable } from '../compare.ts'
 import { dataFilePath } from '../decode.ts'
 import type { EngineOptions, Replacement, RestoreEngine, RestoreSource } from '../engine.ts'
-import { ask, type LoadAccess } from './client.ts'
+import { readFreeBytes } from '../room.ts'
+import { ask, runScript, waitForSwap, type LoadAccess } from './client.ts'
 import { loadArchives } from './load.ts'
 import { preflightPostgres } from './preflight.ts'
 import { applyRename, dropPostgres, undoRename } from './replace.ts'
@@ -61,6 +67,7 @@ export function openPostgresEngine({
     async apply(_source, replacement) {
       if (!replacement.tables) return applyRename(access, replacement)
       const copy = copyOf(replacement, replacement.tables)
+      await waitForSwap(access, copy.target, copy.scratch)
       // The rows and the schema that keeps the old ones come together or not at all.
       if (!(await hasSchema(access, copy.target, copy.aside))) await copyTables(access, copy)
       await dropPostgres(access, copy.scratch)
@@ -69,11 +76,21 @@ export function openPostgresEngine({
       if (!swapped) return dropPostgres(access, replacement.scratch)
       if (!replacement.tables) return undoRename(access, replacement)
       const copy = copyOf(replacement, replacement.tables)
+      await waitForSwap(access, copy.target, copy.scratch)
       if (await hasSchema(access, copy.target, copy.aside)) await uncopyTables(access, copy)
       await dropPostgres(access, copy.scratch)
     },
-    ask: async (database, sql) => (await ask(access, database, sql))[0]?.[0],
+    ask: async (database, sql) => (await ask(access, database, sql, { asOperator: true }))[0]?.[0],
     finish: async () => [],
+    async discard({ existed, tables, aside, target }) {
+      if (!existed) return
+      if (tables) await runScript(access, target, `DROP SCHEMA IF EXISTS ${quoteIdentifier(aside)} CASCADE;`)
+      else await dropPostgres(access, aside)
+    },
+    async freeBytes() {
+      const [row] = await ask(access, MAINTENANCE, "SELECT current_setting('data_directory')")
+      return readFreeBytes(host, row?.[0])
+    },
     close: async () => undefined,
   }
 }

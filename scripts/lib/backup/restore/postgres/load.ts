@@ -2,14 +2,16 @@
  * A PostgreSQL backup into a new database: pre-data from the schema archive, every part of the rows at once, then keys,
  * indexes and triggers by several sessions. The first error of any of them ends the load.
  */
-import { mkdtemp, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { createWriteStream } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { MAINTENANCE, postgresError } from '../../database/postgres/connect.ts'
+import { systemCode } from '../../../core/errors.ts'
 import { hasFailed } from '../../pipeline/failure.ts'
 import type { ToolSpec } from '../../pipeline/place.ts'
+import { makeTempDirectory } from '../../pipeline/private.ts'
+import { asWriteError } from '../../repository/durable.ts'
 import { feed, startDecoding, type DecodeOptions } from '../decode.ts'
 import { loading, runScript, type LoadAccess } from './client.ts'
 import { readStatements, type DatabaseStatements } from './statements.ts'
@@ -39,11 +41,13 @@ export interface PostgresLoad extends DecodeOptions {
 /** @throws OpsError DATA_MISMATCH, NOT_PERMITTED, FAILED with what the server refused */
 export async function loadArchives(load: PostgresLoad): Promise<void> {
   const { access, files, database, jobs } = load
-  const directory = await mkdtemp(join(tmpdir(), 'opskit-schema-'))
+  const directory = await makeTempDirectory('opskit-schema-')
   try {
     const schema = join(directory, 'schema.dump')
     const decoding = startDecoding(files.schema, load)
-    await pipeline(decoding.stdout, createWriteStream(schema, { mode: 0o600 }))
+    await pipeline(decoding.stdout, createWriteStream(schema, { mode: 0o600 })).catch((error: unknown) => {
+      throw systemCode(error) === undefined ? error : asWriteError(error, directory)
+    })
     await decoding.done
     const own = await readDatabaseStatements(load, schema)
     await runScript(access, MAINTENANCE, own.create)

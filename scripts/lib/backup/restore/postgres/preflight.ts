@@ -10,6 +10,7 @@ import { parseToolVersion } from '../../pipeline/tools.ts'
 import { dataFilePath, feed } from '../decode.ts'
 import type { Preflight, Replacement, RestoreSource } from '../engine.ts'
 import { compareSeries, refuseNewer } from '../versions.ts'
+import { readFreeBytes } from '../room.ts'
 import type { LoadAccess } from './client.ts'
 
 /** Rows with their indexes take more room in the server than in the archive. */
@@ -35,7 +36,8 @@ export async function preflightPostgres(
   try {
     const server = await readPostgresServer(session)
     refuseNewer(source.entry.manifest.server, { family: 'postgresql', version: server.version }, host.name)
-    await refuseOldTool(access, source)
+    // Each of these tools takes a while to start.
+    const [, owners] = await Promise.all([refuseOldTool(access, source), readOwners(access, source, signal)])
     if (server.isStandby) {
       throw new OpsError('NOT_PERMITTED', `the server on ${host.name} is a standby`, {
         host: host.name,
@@ -44,7 +46,7 @@ export async function preflightPostgres(
     }
     const isSuperuser = await readMay(session, host)
     await refuseMissingExtensions(session, source, host)
-    if (isSuperuser) await refuseMissingRoles(session, access, source, signal)
+    if (isSuperuser) await refuseMissingRoles(session, owners, source, host)
     const existed = await session.query(`SELECT 1 FROM pg_database WHERE datname = ${quoteLiteral(replacement.target)}`)
     refuseUnknownTables(source, replacement, existed.length > 0)
     const notes = [
@@ -97,16 +99,16 @@ async function refuseMissingExtensions(session: SqlSession, { facts }: RestoreSo
 
 async function refuseMissingRoles(
   session: SqlSession,
-  access: LoadAccess,
+  owners: readonly string[],
   source: RestoreSource,
-  signal: AbortSignal,
+  host: Host,
 ): Promise<void> {
   const rows = await session.query('SELECT rolname FROM pg_roles')
   const there = new Set(rows.map(([name]) => name))
-  const missing = (await readOwners(access, source, signal)).filter((name) => !there.has(name))
+  const missing = owners.filter((name) => !there.has(name))
   if (missing.length === 0) return
   throw new OpsError('FAILED', `the server has not the roles that own what is in the backup: ${missing.join(', ')}`, {
-    host: access.place.host,
+    host: host.name,
     hint: `Create them first; the backup has them: zstd -dc ${source.entry.path}/_globals.sql.zst | psql -d postgres`,
   })
 }
@@ -154,10 +156,8 @@ async function readSpace(
   const needed = Math.round(bytes * ROOM_FACTOR)
   if (!maySee) return [`it takes about ${formatSize(needed)}; the free space is not known`]
   const [row] = await session.query(`SELECT current_setting('data_directory')`)
-  const { stdout, exitCode } = await host.read(['df', '-Pk', row?.[0] ?? '/'])
-  const free = Number(stdout.trim().split('\n').at(-1)?.split(/\s+/)[3]) * 1024
-  if (exitCode !== 0 || !Number.isFinite(free))
-    return [`it takes about ${formatSize(needed)}; the free space is not known`]
+  const free = await readFreeBytes(host, row?.[0])
+  if (free === undefined) return [`it takes about ${formatSize(needed)}; the free space is not known`]
   if (free >= needed) return []
   throw new OpsError(
     'CANNOT_WRITE',

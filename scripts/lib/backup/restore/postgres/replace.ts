@@ -7,7 +7,7 @@
  */
 import { OpsError } from '../../../core/errors.ts'
 import { MAINTENANCE, quoteIdentifier, quoteLiteral } from '../../database/postgres/connect.ts'
-import { ask, runScript, type LoadAccess } from './client.ts'
+import { ask, runScript, swapLock, waitForSwap, type LoadAccess } from './client.ts'
 
 export interface DatabaseRename {
   readonly target: string
@@ -19,20 +19,23 @@ export interface DatabaseRename {
 const LEAVE_SECONDS = 20
 
 export async function applyRename(access: LoadAccess, { target, scratch, aside }: DatabaseRename): Promise<void> {
+  await waitForSwap(access, MAINTENANCE, scratch)
   const there = await readNames(access, [target, scratch, aside])
-  if (!there.has(scratch)) return
+  // Renamed already; whoever did it may have died before anybody was let in again.
+  if (!there.has(scratch)) return allow(access, [target, aside])
   const renames = [`ALTER DATABASE ${quoteIdentifier(scratch)} RENAME TO ${quoteIdentifier(target)}`]
   if (there.has(target))
     renames.unshift(`ALTER DATABASE ${quoteIdentifier(target)} RENAME TO ${quoteIdentifier(aside)}`)
   await renameAlone(
     access,
     [target, scratch].filter((name) => there.has(name)),
-    renames,
+    [swapLock(scratch), ...renames],
   )
   await allow(access, [target, aside])
 }
 
 export async function undoRename(access: LoadAccess, { target, scratch, aside }: DatabaseRename): Promise<void> {
+  await waitForSwap(access, MAINTENANCE, scratch)
   const there = await readNames(access, [target, scratch, aside])
   // Swapped: the restored one has left the scratch name.
   if (!there.has(scratch) && there.has(target)) {

@@ -13,7 +13,7 @@ import {
 import type { SqlSession } from '../../database/session.ts'
 import { hasFailed } from '../../pipeline/failure.ts'
 import { pipeline } from 'node:stream/promises'
-import { loading, runScript, type LoadAccess } from './client.ts'
+import { loading, runScript, swapLock, type LoadAccess } from './client.ts'
 
 export interface TableCopy {
   readonly scratch: string
@@ -45,7 +45,7 @@ export async function copyTables(access: LoadAccess, copy: TableCopy): Promise<v
   tool.input.on('error', () => undefined)
   tool.output?.resume()
   const write = (text: string) => tool.input.write(`${text}\n`)
-  write('BEGIN; SET LOCAL lock_timeout = 20000;')
+  write(`BEGIN; SET LOCAL lock_timeout = 20000; ${swapLock(copy.scratch)};`)
   write(`LOCK TABLE ${names.join(', ')} IN ACCESS EXCLUSIVE MODE;`)
   write(`CREATE SCHEMA ${quoteIdentifier(aside)};`)
   for (const [index, name] of names.entries()) {
@@ -104,7 +104,9 @@ async function pipeRows(
   { name, list }: { readonly name: string; readonly list: string },
   into: NodeJS.WritableStream,
 ): Promise<void> {
-  const argv = ['psql', '-X', '-q', '-w', '-v', 'ON_ERROR_STOP=1', '-c', `COPY ${name} (${list}) TO STDOUT`] as const
+  // A scan that may join another one begins in the middle: the rows would come in another order.
+  const [inOrder, copy] = ['SET synchronize_seqscans = off', `COPY ${name} (${list}) TO STDOUT`]
+  const argv = ['psql', '-X', '-q', '-w', '-v', 'ON_ERROR_STOP=1', '-c', inOrder, '-c', copy] as const
   const tool = await access.place.start(connected(argv, access, scratch))
   if (tool.output) await pipeline(tool.output, into, { end: false })
   const end = await tool.ended

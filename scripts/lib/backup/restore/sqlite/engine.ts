@@ -55,7 +55,10 @@ export function openSqliteEngine({ place, signal, host }: SqliteEngineOptions): 
     apply: (_source, replacement) => run(place, FORWARD, replacement),
     undo: (replacement, swapped) => run(place, swapped ? BACK : DROP, replacement),
     finish: async () => [],
+    discard: (replacement) => run(place, DISCARD, replacement),
     ask: (database, sql) => (isLocal ? askHere(database, sql) : askFar(place, database, sql)),
+    // Whoever writes the file says itself that the disk is full.
+    freeBytes: async () => undefined,
     close: async () => undefined,
   }
 }
@@ -84,6 +87,7 @@ if there "$A"; then
 elif ! there "$S"; then rm -f -- "$T"; fi
 rm -f -- "$S"`
 const DROP = `rm -f -- "$2"`
+const DISCARD = `for e in '' -wal -shm -journal; do rm -f -- "$3$e"; done`
 
 async function run(place: Place, script: string, { target, scratch, aside }: Replacement): Promise<void> {
   const end = await runTool(place, { argv: ['sh', '-euc', script, 'opskit', target, scratch, aside] })
