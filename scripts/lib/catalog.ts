@@ -134,6 +134,12 @@ export const CATALOG: readonly ActionEntry[] = [
     load: async () => (await import('./action/command.ts')).createCommandAction(),
   },
   {
+    name: 'runbook.tick',
+    summary: 'Fires the timers and the escalation of incidents that are open',
+    changes: false,
+    load: async () => (await import('./runbook/tick.ts')).tickAction,
+  },
+  {
     name: 'backup.verify',
     summary: 'Reads backups to their end and compares them with their checksums',
     changes: false,

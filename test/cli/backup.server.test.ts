@@ -28,8 +28,11 @@ describe('backup run', () => {
     expect(ran.stdout.trim().split('\n')).toEqual([
       expect.stringMatching(/^static\/www\/\d{8}T\d{6}Z: \d+ B, 1 file of 5 B, in .+$/),
       expect.stringMatching(/^static\/api\/\d{8}T\d{6}Z: /),
+      '2 saved, each verified.',
     ])
     const { stdout } = await backup('list')
+    expect(stdout).toMatch(/^WARNING: 2 warning, 2 ok on .+ — no backup of static\/www was ever restored in a drill\n/)
+    expect(stdout).toMatch(/\nnext: npx zx scripts\/backup.ts drill static\/www\n$/)
     expect(stdout).toMatch(/static\/www\/\d{8}T\d{6}Z .* of 1 d 2 h .* ok .* ago .*never/)
     const shown = await backup('show', 'www')
     expect(shown.stdout).toMatch(/verified \(checksums\)/)
@@ -41,9 +44,10 @@ describe('backup run', () => {
     const { exitCode, stdout, stderr } = await backup('run', '--all')
     expect(exitCode).toBe(1)
     expect(stderr).toBe(
-      'error: /nowhere is not there on localhost: nothing is saved\n  next: Take it out of paths in opskit.yaml, or bring it back.\n',
+      'error: static/bad: /nowhere is not there on localhost: nothing is saved\n  next: Take it out of paths in opskit.yaml, or bring it back.\n',
     )
     expect(stdout).toMatch(/^static\/www\//)
+    expect(stdout).toMatch(/\n1 saved, 1 FAILED: static\/bad\n {2}next: npx zx scripts\/backup.ts run static\/bad\n$/)
   })
 
   it('--json is one document, with what was made and what failed', async () => {

@@ -27,11 +27,18 @@ export interface TestNginxOptions {
   readonly http?: string
   /** Inside the `server { }` that listens on `port`. */
   readonly server?: string
+  /** Beside its configuration, by name. */
+  readonly files?: Readonly<Record<string, string>>
   /** Name of a log_format for the access log. */
   readonly format?: string
 }
 
-export async function startNginx({ http = '', server = '', format = '' }: TestNginxOptions = {}): Promise<TestNginx> {
+export async function startNginx({
+  http = '',
+  server = '',
+  format = '',
+  files = {},
+}: TestNginxOptions = {}): Promise<TestNginx> {
   const dir = await makeTempDir('nginx')
   const port = await freePort()
   const path = (name: string) => join(dir.path, name)
@@ -41,6 +48,7 @@ export async function startNginx({ http = '', server = '', format = '' }: TestNg
     path('conf.d/site.conf'),
     `server { listen 127.0.0.1:${port}; server_name test.example.com; ${server} }\n`,
   )
+  for (const [name, text] of Object.entries(files)) await writeFile(path(name), text)
   const temps = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${path('tmp')};`)
   await writeFile(
     path('nginx.conf'),

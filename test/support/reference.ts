@@ -10,6 +10,7 @@ import { promisify } from 'node:util'
 import { CATALOG } from '../../scripts/lib/catalog.ts'
 import { configJsonSchema } from '../../scripts/lib/config/json-schema.ts'
 import { configSchema } from '../../scripts/lib/config/schema/index.ts'
+import { runbookJsonSchema } from '../../scripts/lib/runbook/read/schema.ts'
 import { EXIT_CODE_OF, EXIT_TABLE } from '../../scripts/lib/core/exit.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -35,6 +36,8 @@ export async function renderReference(): Promise<Record<string, string>> {
     'config.md': renderConfig(),
     'actions.md': renderActions(),
     'exit-codes.md': renderExitCodes(),
+    'runbooks.md': renderRunbooks(),
+    'runbook.schema.json': `${JSON.stringify(runbookJsonSchema(), undefined, 2)}\n`,
   }
 }
 
@@ -60,6 +63,22 @@ function renderConfig(): string {
     'opskit.yaml',
     'Every key. `…` stands for a name of your choice, `[]` for each item of a list. Unknown keys are refused.',
     table.join('\n'),
+  )
+}
+
+function renderRunbooks(): string {
+  const { front, block } = runbookJsonSchema().$defs as Readonly<Record<'front' | 'block', JsonSchema>>
+  const table = (schema: JsonSchema) =>
+    [
+      '| key | takes | default | |',
+      '|---|---|---|---|',
+      ...rowsOf(schema, '').map((row) => `| ${row.join(' | ')} |`),
+    ].join('\n')
+  return page(
+    'Runbooks',
+    'Every key of a runbook. `…` stands for a name of your choice, `[]` for each item of a list. Unknown keys are refused. ' +
+      'For editors: [runbook.schema.json](runbook.schema.json). How to write one: [runbook-write](../how-to/runbook-write.md).',
+    `## Front matter\n\n${table(front)}\n\n## The block of an item\n\n${table(block)}`,
   )
 }
 

@@ -29,7 +29,7 @@ export async function openBackupSession(
   flags: BackupFlags,
   { looksOnly, signal }: { looksOnly: boolean; signal: AbortSignal },
 ): Promise<BackupSession> {
-  const opened = await openContext(flags, { looksOnly, signal })
+  const opened = await openTold(flags, { looksOnly, signal })
   const { progress, clear } = createProgressLine()
   return {
     context: { ...opened, progress, [Symbol.asyncDispose]: opened[Symbol.asyncDispose].bind(opened) },
@@ -39,6 +39,24 @@ export async function openBackupSession(
       await opened[Symbol.asyncDispose]()
     },
   }
+}
+
+/** What cannot even begin (its journal lies on a full disk, say) is told all the same. */
+async function openTold(flags: BackupFlags, options: { looksOnly: boolean; signal: AbortSignal }) {
+  try {
+    return await openContext(flags, options)
+  } catch (error) {
+    if (!options.looksOnly) await tellUnopened(flags, options.signal, error)
+    throw error
+  }
+}
+
+async function tellUnopened(flags: BackupFlags, signal: AbortSignal, error: unknown): Promise<void> {
+  // With a config that cannot be read nobody knows whom to tell: the error itself has to do.
+  await using context = await openContext(flags, { looksOnly: true, signal }).catch(() => undefined)
+  if (!context) return
+  const { tellFailures } = await import('./backup-tell.ts')
+  await tellFailures(context, [{ subject: 'a command about backups', error }])
 }
 
 /**

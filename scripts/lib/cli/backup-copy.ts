@@ -1,6 +1,7 @@
 /** `backup copy`: published backups to another host or into a restic repository. */
 import type { Command } from 'commander'
 import { addCommonFlags, openBackupSession, runChange, type BackupFlags } from './backup-context.ts'
+import { telling } from './backup-tell.ts'
 import { print } from './output.ts'
 import { frame, listArgument } from './program.ts'
 
@@ -26,7 +27,9 @@ export function addBackupCopy(program: Command, signal: AbortSignal): void {
     .action(async (backups: string[], flags: CopyFlags) => {
       await using session = await openBackupSession(flags, { looksOnly: flags.dryRun ?? false, signal })
       const params = { backups, all: flags.all ?? false, to: flags.to ?? [] }
-      const result = await runChange(session, flags, { action: 'backup.copy', params })
+      const about = { subject: 'copying of backups', action: 'backup.copy' }
+      const copy = () => runChange(session, flags, { action: 'backup.copy', params })
+      const result = flags.dryRun ? await copy() : await telling(session.context, about, copy)
       if (!result) return
       if (flags.json) return print(JSON.stringify(result, null, 2))
       const lines = result.steps.map(({ title, message }) => `${title}: ${message}`)

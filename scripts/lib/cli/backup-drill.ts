@@ -22,7 +22,7 @@ export function addBackupDrill(program: Command, signal: AbortSignal): void {
     )
     .argument('[backups...]', 'ids, or names for their newest')
     .option('--all', 'the newest of every name')
-    .option('--into <source>', 'use a scratch database on the server of this database source')
+    .option('--into <source>', 'use a scratch database on the server of this database source or host')
     .action(async (backups: string[], { all, into, ...flags }: DrillFlags) => {
       const params = { backups, all: all ?? false, ...(into === undefined ? {} : { into }) }
       process.exitCode = await lookAtBackups('backup.drill', params, flags, signal)

@@ -37,21 +37,36 @@ async function list(name: string | undefined, flags: BackupFlags, signal: AbortS
   if (name !== undefined && entries.length === 0 && !health.series.some(isWanted)) {
     decideReference(name, { entries: all, problems: health.problems })
   }
-  const shown = { ...health, series: health.series.filter(isWanted) }
-  const view = { repository: repository.path, entries, health: shown }
+  const problems = health.problems.filter(({ id }) => name === undefined || isWanted(seriesOf(id)))
+  const shown = { ...health, problems, series: health.series.filter(isWanted) }
+  const view = { repository: repository.path, host: session.context.localName, entries, health: shown }
   await print(flags.json ? JSON.stringify(toJson(view), null, 2) : await format(view))
+}
+
+function seriesOf(id = ''): { kind: BackupEntry['kind']; name: string } {
+  const [kind, name = ''] = id.split('/')
+  return { kind: kind as BackupEntry['kind'], name }
 }
 
 interface View {
   readonly repository: string
+  readonly host: string
   readonly entries: readonly BackupEntry[]
   readonly health: BackupHealth
 }
 
 const COLUMNS = ['backup', 'age', 'size', 'state', 'verified', 'last drill', 'RTO', 'pinned']
 
-async function format({ repository, entries, health }: View): Promise<string> {
-  const { formatTable } = await import('../report/table.ts')
+/** The verdict first, as diagnose has it, and last what to do about the worst of it. */
+async function format({ repository, host, entries, health }: View): Promise<string> {
+  const [{ formatTable }, { decideVerdict }, { decideBackupHealth }] = await Promise.all([
+    import('../report/table.ts'),
+    import('../report/verdict.ts'),
+    import('../backup/health.ts'),
+  ])
+  const findings = decideBackupHealth(health).map((finding) => ({ ...finding, host }))
+  const { severity, sentence } = decideVerdict(findings)
+  const next = findings.find((finding) => finding.severity === severity)?.next
   const width = terminalWidth()
   const byName = new Map(health.series.map((series) => [`${series.kind}/${series.name}`, series]))
   const never = health.series.filter(({ count }) => count === 0)
@@ -61,7 +76,9 @@ async function format({ repository, entries, health }: View): Promise<string> {
   ]
   const table = rows.length > 0 ? [formatTable({ columns: COLUMNS, rows }, width ? { width } : {})] : []
   const problems = health.problems.map(({ path, because }) => `not a whole backup: ${path}: ${because}`)
-  return [...(entries.length > 0 ? [] : emptyLines(repository, health)), ...table, ...problems].join('\n')
+  const listed = [...(entries.length > 0 ? [] : emptyLines(repository, health)), ...table, ...problems]
+  if (findings.length === 0 || (entries.length === 0 && problems.length === 0)) return listed.join('\n')
+  return [sentence, '', ...listed, ...(severity === 'ok' || !next ? [] : ['', `next: ${next}`])].join('\n')
 }
 
 function emptyLines(repository: string, { series }: BackupHealth): string[] {
@@ -95,7 +112,7 @@ function stateOf({ manifest, failedBecause }: BackupEntry, isLate: boolean): str
   return `${isLate ? 'late' : manifest.status}${kind}`
 }
 
-function toJson({ repository, entries, health }: View) {
+function toJson({ repository, entries, health }: Omit<View, 'host'>) {
   const at = (ms: number | undefined) => (ms === undefined ? null : new Date(ms).toISOString())
   return {
     repository,

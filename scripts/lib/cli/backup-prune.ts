@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import type { JudgedBackup } from '../backup/action-prune.ts'
 import { formatDuration, formatSize } from '../core/duration.ts'
 import { addCommonFlags, openBackupSession, runChange, type BackupFlags } from './backup-context.ts'
+import { telling } from './backup-tell.ts'
 import { print, terminalWidth } from './output.ts'
 import { frame } from './program.ts'
 
@@ -21,14 +22,18 @@ export function addBackupPrune(program: Command, signal: AbortSignal): void {
 
 async function prune(names: readonly string[], flags: BackupFlags, signal: AbortSignal): Promise<void> {
   await using session = await openBackupSession(flags, { looksOnly: flags.dryRun ?? false, signal })
-  const { readVerdicts } = await import('../backup/action-prune.ts')
   const params = { names: [...names] }
-  const judged = await readVerdicts(session.context, params)
-  if (flags.dryRun)
+  if (flags.dryRun) {
+    const { readVerdicts } = await import('../backup/action-prune.ts')
+    const judged = await readVerdicts(session.context, params)
     return print(
       flags.json ? JSON.stringify(judged.map(toJson), null, 2) : await format(judged, session.context.clock.now()),
     )
-  const result = await runChange(session, flags, { action: 'backup.prune', params })
+  }
+  const about = { subject: 'pruning of backups', action: 'backup.prune' }
+  const result = await telling(session.context, about, () =>
+    runChange(session, flags, { action: 'backup.prune', params }),
+  )
   if (!result) return
   if (flags.json) return print(JSON.stringify(result, null, 2))
   await print([...result.steps.map(({ title }) => title), `${result.title}: ${result.because}`].join('\n'))

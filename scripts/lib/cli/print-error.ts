@@ -2,8 +2,11 @@
 import { messageOf, OpsError } from '../core/errors.ts'
 import { printable, printableLine } from '../core/printable.ts'
 
-/** Lines for stderr. An unexpected error keeps its stack, so that it can be reported. */
-export function formatError(error: unknown): string[] {
+/**
+ * Lines for stderr. An unexpected error keeps its stack, so that it can be reported.
+ * @param about which of several things it is about, when the message does not say so
+ */
+export function formatError(error: unknown, about = ''): string[] {
   if (!(error instanceof OpsError)) {
     const stack = error instanceof Error ? (error.stack ?? error.message) : messageOf(error)
     return [
@@ -14,7 +17,8 @@ export function formatError(error: unknown): string[] {
   }
   const { hint, host } = error.details
   const where = host && !error.message.includes(host) ? `${host}: ` : ''
-  return [`error: ${where}${printable(error.message)}`, ...(hint ? [`  next: ${printable(hint)}`] : [])]
+  const which = about === '' || error.message.includes(about) ? '' : `${about}: `
+  return [`error: ${which}${where}${printable(error.message)}`, ...(hint ? [`  next: ${printable(hint)}`] : [])]
 }
 
 /** Writes a failure to stderr, red on a terminal. */

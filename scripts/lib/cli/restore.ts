@@ -1,8 +1,14 @@
 /** The command `restore`: databases, configuration and static files out of a backup; and what an interrupted one left. */
 import type { ActionResult } from '../action/run.ts'
 import { Option, type Command } from 'commander'
+import { ALERT } from '../backup/told.ts'
+import type { BackupKind } from '../backup/types.ts'
+import { formatDuration } from '../core/duration.ts'
 import { OpsError } from '../core/errors.ts'
+import { printableLine } from '../core/printable.ts'
+import type { StepProgress } from '../plan/index.ts'
 import { addCommonFlags, openBackupSession, type BackupFlags, type BackupSession } from './backup-context.ts'
+import { tellRefused, telling } from './backup-tell.ts'
 import { print } from './output.ts'
 import { frame, listArgument } from './program.ts'
 
@@ -13,6 +19,8 @@ interface RestoreFlags extends BackupFlags {
   readonly table?: string[]
   readonly path?: string[]
   readonly exact?: boolean
+  /** False for --no-keep. */
+  readonly keep?: boolean
 }
 
 interface FinishFlags extends BackupFlags {
@@ -57,9 +65,9 @@ export function addRestoreDatabase(program: Command, signal: AbortSignal): void 
     .option('--table <names>', 'only these tables', listArgument)
     .action(async (backup: string, given: RestoreFlags, self: Command) => {
       const flags = withParent<RestoreFlags>(given, self)
-      const { database, table, to } = flags
+      const { database, table, to, keep = true } = flags
       const params = {
-        backup,
+        ...{ backup, keep },
         ...(database ? { databases: database } : {}),
         ...(table ? { tables: table } : {}),
         ...(to === undefined ? {} : { to }),
@@ -85,8 +93,8 @@ export function addRestoreFiles(kind: 'config' | 'static') {
       .option('--exact', 'move aside what is there and not in the backup')
       .action(async (backup: string, given: RestoreFlags, self: Command) => {
         const flags = withParent<RestoreFlags>(given, self)
-        const { path, to, exact } = flags
-        const params = { backup, paths: path ?? [], exact: exact ?? false, ...(to === undefined ? {} : { to }) }
+        const { path, to, exact, keep = true } = flags
+        const params = { backup, keep, paths: path ?? [], exact: exact ?? false, ...(to === undefined ? {} : { to }) }
         await change(`restore.${kind}`, params, flags, signal)
       })
   }
@@ -96,6 +104,7 @@ function addRestoreFlags(command: Command, to: string): Command {
   return addCommonFlags(command)
     .argument('<backup>', 'an id, a name for its newest, or latest')
     .option('--to <where>', to)
+    .option('--no-keep', 'remove what was there before, when the restore is proved (default: it is kept beside)')
     .option('--dry-run', 'show what would be done and do nothing')
     .addOption(new Option('--yes', 'do not ask'))
 }
@@ -105,43 +114,54 @@ function withParent<F extends object>(flags: F, self: Command): F {
   return { ...self.parent?.opts<F>(), ...flags }
 }
 
-/** Shows the plan, asks, then applies it. */
-async function change(action: string, params: unknown, flags: RestoreFlags, signal: AbortSignal): Promise<void> {
+/** Shows the plan, asks, then applies it; whoever is to be told that it failed is told. */
+async function change(action: string, params: RestoreParams, flags: RestoreFlags, signal: AbortSignal): Promise<void> {
   await using session = await openBackupSession(flags, { looksOnly: flags.dryRun ?? false, signal })
-  const [{ findAction }, { runAction }, { formatPlan }] = await Promise.all([
-    import('../catalog.ts'),
-    import('../action/run.ts'),
-    import('../plan/index.ts'),
-  ])
+  const { context } = session
+  const [{ findAction }, { runAction }] = await Promise.all([import('../catalog.ts'), import('../action/run.ts')])
   const found = await findAction(action)
+  const subject = 'backup' in params ? ALERT.restore(kindOf(action), params.backup) : 'finishing of a restore'
   if (flags.dryRun || !flags.yes) {
-    const planned = await runAction(found, params, session.context, { dryRun: true })
-    session.clear()
-    if (planned.kind !== 'plan') return
-    if (flags.dryRun) {
-      return print(
-        flags.json ? JSON.stringify(planned.description, null, 2) : formatPlan(planned.description).join('\n'),
-      )
-    }
-    process.stderr.write(`${formatPlan(planned.description).join('\n')}\n`)
-    if (planned.plan.steps.length > 0) await confirm()
+    const planned = runAction(found, params, context, { dryRun: true })
+    const isWanted = await showPlan(session, flags, planned).catch(async (error: unknown) => {
+      if (!flags.dryRun) await tellRefused(context, { subject, action, error })
+      throw error
+    })
+    if (!isWanted) return
   }
-  const onStep = ({
-    number,
-    total,
-    title,
-    outcome,
-  }: {
-    number: number
-    total: number
-    title: string
-    outcome: string
-  }) => {
+  const onStep = ({ number, total, title, outcome }: StepProgress) => {
     session.clear()
-    if (outcome !== 'applied') process.stderr.write(`${number}/${total} ${outcome}: ${title}\n`)
+    if (outcome !== 'applied' && outcome !== 'verified')
+      process.stderr.write(`${number}/${total} ${outcome}: ${title}\n`)
   }
-  const result = await runAction(found, params, session.context, { onStep })
+  const result = await telling(context, { subject, action }, () => runAction(found, params, context, { onStep }))
   await printResult(session, result, flags)
+}
+
+type RestoreParams = { readonly backup: string } | { readonly id?: string }
+
+function kindOf(action: string): BackupKind {
+  return action === 'restore.database' ? 'database' : action === 'restore.config' ? 'config' : 'static'
+}
+
+/** @returns whether it is to be done @throws what planning throws, and USAGE without a terminal to ask on */
+async function showPlan(
+  session: BackupSession,
+  flags: RestoreFlags,
+  planning: Promise<ActionResult>,
+): Promise<boolean> {
+  const planned = await planning
+  session.clear()
+  if (planned.kind !== 'plan') return false
+  const { formatPlan } = await import('../plan/index.ts')
+  const text = formatPlan(planned.description).join('\n')
+  if (flags.dryRun) {
+    await print(flags.json ? JSON.stringify(planned.description, null, 2) : text)
+    return false
+  }
+  process.stderr.write(`${text}\n`)
+  if (planned.plan.steps.length > 0) await confirm()
+  return true
 }
 
 async function printResult(session: BackupSession, result: ActionResult, flags: RestoreFlags): Promise<void> {
@@ -149,8 +169,9 @@ async function printResult(session: BackupSession, result: ActionResult, flags: 
   if (result.kind !== 'applied') return
   const { title, changed, because, steps } = result.result
   if (flags.json) return print(JSON.stringify(result.result, null, 2))
-  const lines = steps.map((step) => `  ${step.title}`)
-  await print([`${title}: ${changed ? 'done' : because}`, ...lines].join('\n'))
+  const tookMs = steps.reduce((sum, step) => sum + step.durationMs, 0)
+  const lines = steps.map((step) => `  ${printableLine(step.message, 500)}`)
+  await print([`${title}: ${changed ? `done in ${formatDuration(tookMs)}` : because}`, ...lines].join('\n'))
 }
 
 /** @throws OpsError USAGE without a terminal, INTERRUPTED when the answer is no */

@@ -21,7 +21,7 @@ export interface Param {
   readonly name: string
   readonly type: ParamType
   readonly description: string
-  /** Absent: it must be given. */
+  /** Absent: it must be given. The empty text, of any type: it may be left out. */
   readonly default?: ParamValue
   /** Of a choice. */
   readonly choices?: readonly string[]
@@ -78,6 +78,8 @@ export interface Step {
   readonly irreversible: boolean
   /** Changes nothing: run even by `--dry-run`, needs no rollback. */
   readonly readOnly: boolean
+  /** It tells, and does not judge: an exit status or a critical finding does not fail the step. */
+  readonly informs?: boolean
   readonly when?: Condition
   /** Asked before it runs; true: in the tool's own words. */
   readonly confirm?: string | true

@@ -1,0 +1,160 @@
+/** `runbook status`: how an incident stands, for people and for programs. */
+import { formatDuration } from '../core/duration.ts'
+import { printableLine } from '../core/printable.ts'
+import { formatContact, readIncidents } from '../runbook/run/start.ts'
+import { isTicking, viewTimers } from '../runbook/incident/timers.ts'
+import type { View } from '../runbook/incident/view.ts'
+import type { RunTools } from '../runbook/run/session.ts'
+import type { Config } from '../config/types.ts'
+import { print } from './output.ts'
+import { chooseLast, withSession, withTools, type IncidentFlags } from './runbook-open.ts'
+import { clockTime, commandLines, commandsFor, headLine, stepLine, stepLines, timerLine } from './runbook-lines.ts'
+
+/** @param id undefined: the one that is open; all of them in short when several are */
+export async function printStatus(id: string | undefined, flags: IncidentFlags, signal: AbortSignal): Promise<void> {
+  const named = id ?? flags.incident
+  const shown = await withTools(flags, signal, async (tools) =>
+    named === undefined ? printSeveral(tools, flags) : false,
+  )
+  if (shown) return
+  const about = { ...flags, ...(named !== undefined && { incident: named }) }
+  await withSession(
+    about,
+    signal,
+    async ({ session, suffix }) => {
+      const view = session.view()
+      const { config, clock } = session.context
+      const now = clock.now()
+      await print(
+        flags.json
+          ? JSON.stringify(statusOf(view, { suffix, now }), null, 2)
+          : statusLines(view, { suffix, now, config }).join('\n'),
+      )
+    },
+    chooseLast,
+  )
+}
+
+/** @returns whether several or none are open, and that was told */
+async function printSeveral(tools: RunTools, flags: IncidentFlags): Promise<boolean> {
+  const now = tools.context.clock.now()
+  const all = readIncidents(tools, (id) => tools.store.isOver(id))
+  const open = all.filter(({ closed }) => closed === undefined)
+  if (open.length === 1 || (open.length === 0 && tools.store.ids().length > 0)) return false
+  if (flags.json) {
+    await print(
+      JSON.stringify(
+        {
+          open: open.map(({ id, subject, startedBy, startedAt }) => ({
+            id,
+            subject,
+            startedBy,
+            startedAt: iso(startedAt),
+          })),
+        },
+        null,
+        2,
+      ),
+    )
+    return true
+  }
+  if (open.length === 0) {
+    await print('no incident is open')
+    return true
+  }
+  const lines = open.map((one) => {
+    const timers = isTicking(one) ? timerLine(one, now) : ''
+    return printableLine(
+      `${one.id}  ${one.subject}  by ${one.startedBy}, ${formatDuration(now - one.startedAt)} ago  ${timers}`,
+    )
+  })
+  await print(
+    [`${open.length} incidents are open:`, ...lines.map((line) => `  ${line}`), '', 'status ID shows one.'].join('\n'),
+  )
+  return true
+}
+
+export interface StatusFacts {
+  readonly suffix: string
+  readonly now: number
+}
+
+/** The document of `--json`, of every command that ends with how things stand. */
+export function statusOf(view: View, { suffix, now }: StatusFacts) {
+  const { incident, runbook, next, steps } = view
+  const { id, drill, subject, startedAt, startedBy, lead, acknowledged, reached, closed, params, detectedAt } = incident
+  return {
+    incident: id,
+    runbook: { id: runbook.id, title: runbook.title, severity: runbook.severity, language: runbook.language },
+    ...{ params, subject, drill, startedBy, lead },
+    startedAt: iso(startedAt),
+    ...(detectedAt !== undefined && { detectedAt: iso(detectedAt) }),
+    state: closed ? closed.outcome : next.do === 'wait' || next.do === 'decide' ? 'waiting' : 'running',
+    ...(acknowledged && { acknowledged: { by: acknowledged.by, at: iso(acknowledged.at) } }),
+    reached: Object.fromEntries(Object.entries(reached).map(([name, act]) => [name, { by: act.by, at: iso(act.at) }])),
+    ...(next.do === 'wait' && { waiting: { step: next.step.step.id, number: next.step.step.number, for: next.for } }),
+    ...(next.do === 'decide' && {
+      waiting: {
+        step: next.step.step.id,
+        number: next.step.step.number,
+        for: 'decision',
+        state: next.step.state,
+        because: next.step.record?.because ?? '',
+      },
+    }),
+    commands: commandsFor(view, suffix).map(([command, what]) => ({ command, what })),
+    timers: viewTimers(incident, now).map(({ timer, dueAt, state }) => ({
+      ...{ name: timer.name, title: timer.title, dueAt: iso(dueAt), state },
+      fired: incident.fired.includes(timer.name),
+    })),
+    steps: steps.map(({ step, state, waitingFor, record, phase }) => ({
+      ...{ number: step.number, id: step.id, title: view.words.text(step.title), phase: phase.title, state },
+      ...(waitingFor !== undefined && { waitingFor }),
+      ...(record && { by: record.by, at: iso(record.at), because: record.because, attempts: record.attempts }),
+      ...(record?.assignee !== undefined && { assignee: record.assignee }),
+    })),
+    ...(closed && {
+      closed: {
+        by: closed.by,
+        at: iso(closed.at),
+        outcome: closed.outcome,
+        reason: closed.reason,
+        remains: closed.remains,
+      },
+    }),
+  }
+}
+
+export function statusLines(view: View, { suffix, now, config }: StatusFacts & { readonly config: Config }): string[] {
+  const { incident, steps, next, runbook } = view
+  const { closed, startedBy, startedAt, lead } = incident
+  const ago = formatDuration(now - startedAt)
+  const timers = timerLine(incident, now)
+  const lines = [
+    headLine(view),
+    `started by ${startedBy} at ${clockTime(startedAt)}, ${ago} ago; in command: ${lead}`,
+    ...(timers === '' ? [] : [`timers: ${timers}`]),
+    ...(incident.editedTo === undefined
+      ? []
+      : ['the runbook was edited since; this run goes on with the copy it began with']),
+  ]
+  for (const phase of runbook.phases) {
+    lines.push('', `${phase.number}. ${phase.title}`)
+    for (const step of steps.filter((one) => one.phase.number === phase.number)) {
+      lines.push(`  ${stepLine(step, view)}`)
+      const isHere = (next.do === 'wait' || next.do === 'decide') && next.step.step.id === step.step.id
+      if (isHere) lines.push(...stepLines(step, view))
+    }
+  }
+  if (closed) lines.push('', `${closed.outcome} at ${clockTime(closed.at)} by ${closed.by}: ${closed.reason}`)
+  for (const rest of closed?.remains ?? []) lines.push(`  LOOK: ${printableLine(rest)}`)
+  const contacts = Object.values(config.runbook.contacts)
+  if (!closed && contacts.length > 0) lines.push('', 'Contacts', ...contacts.map((one) => `  ${formatContact(one)}`))
+  const commands = commandsFor(view, suffix)
+  if (commands.length > 0) lines.push('', 'Go on:', ...commandLines(commands))
+  return lines
+}
+
+function iso(at: number): string {
+  return new Date(at).toISOString()
+}

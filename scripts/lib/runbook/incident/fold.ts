@@ -1,0 +1,119 @@
+/** What an incident is, as a pure fold of its events. What its runbook makes of that is in view.ts. */
+import { OpsError } from '../../core/errors.ts'
+import type { Incident, IncidentEvent, StepRecord } from './types.ts'
+
+const NOTHING_YET = { state: 'pending', because: '', attempts: 0, witnessed: false } as const
+
+/** @throws OpsError DATA_MISMATCH when the first event does not open an incident */
+export function incidentFrom(events: readonly IncidentEvent[]): Incident {
+  const [first, ...rest] = events
+  return rest.reduce(applyEvent, openIncident(first))
+}
+
+export function openIncident(first: IncidentEvent | undefined): Incident {
+  if (first?.kind !== 'opened') {
+    throw new OpsError('DATA_MISMATCH', 'the journal of the incident does not begin with its opening', {
+      hint: 'Look at it with: npx zx scripts/runbook.ts audit',
+    })
+  }
+  const { incident: id, runbook, params, subject, drill, detectedAt, timers, ladder, at, who, seq } = first
+  return {
+    ...{ id, runbook, params, subject, drill, timers, ladder, seq },
+    ...(detectedAt !== undefined && { detectedAt }),
+    ...{ startedAt: at, startedBy: who, lead: who, lastAt: at },
+    ...{ reached: {}, fired: [], rungs: [], steps: {} },
+  }
+}
+
+/** The incident after one more event; the one before is not touched. */
+export function applyEvent(before: Incident, event: IncidentEvent): Incident {
+  const act = { by: event.who, at: event.at }
+  const incident = { ...before, seq: event.seq, lastAt: event.at }
+  switch (event.kind) {
+    case 'step.started':
+    case 'step.ended':
+    case 'step.answered':
+    case 'step.refused':
+    case 'step.assigned':
+    case 'rollback.started':
+    case 'rollback.ended': {
+      const known = before.steps[event.step] ?? { ...NOTHING_YET, ...act }
+      return { ...incident, steps: { ...before.steps, [event.step]: moveStep(known, event) } }
+    }
+    case 'acknowledged':
+      return before.acknowledged ? incident : { ...incident, acknowledged: act }
+    case 'reached':
+      return before.reached[event.milestone]
+        ? incident
+        : { ...incident, reached: { ...before.reached, [event.milestone]: act } }
+    case 'handed-over':
+      return { ...incident, lead: event.to }
+    case 'timer.fired':
+      return { ...incident, fired: [...before.fired, event.timer] }
+    case 'escalated':
+      return { ...incident, rungs: [...before.rungs, event.rung] }
+    case 'rollback.began':
+      return { ...incident, rollback: { ...act, steps: event.steps, reason: event.reason } }
+    case 'closed':
+      return { ...incident, closed: { ...act, outcome: event.outcome, reason: event.reason, remains: event.remains } }
+    case 'runbook.edited':
+      return { ...incident, editedTo: event.sha256 }
+    case 'opened':
+    case 'noted':
+    case 'journal.cut':
+      return incident
+  }
+}
+
+type StepEvent = Extract<
+  IncidentEvent,
+  { readonly step: string; readonly kind: `step.${string}` | `rollback.${string}` }
+>
+
+function moveStep(step: StepRecord, event: StepEvent): StepRecord {
+  const act = { by: event.who, at: event.at }
+  switch (event.kind) {
+    case 'step.started': {
+      const { fencing } = event
+      const attempts = step.attempts + 1
+      return { ...step, ...act, state: 'started', because: '', fencing, attempts, inEffectSince: event.seq }
+    }
+    case 'step.ended': {
+      const state = event.result === 'ok' ? 'ran' : event.result
+      return { ...step, ...act, state, because: event.because }
+    }
+    case 'step.answered':
+      return answered(step, event)
+    case 'step.refused':
+      return { ...step, because: event.because }
+    case 'step.assigned':
+      return { ...step, assignee: event.to }
+    case 'rollback.started':
+      return { ...step, rollback: 'started' }
+    case 'rollback.ended':
+      return event.result === 'ok'
+        ? { ...step, ...act, state: 'rolled-back', because: event.because, rollback: 'ok' }
+        : { ...step, because: event.because, rollback: 'failed' }
+  }
+}
+
+function answered(step: StepRecord, event: Extract<IncidentEvent, { kind: 'step.answered' }>): StepRecord {
+  const act = { by: event.who, at: event.at }
+  const because = event.reason ?? ''
+  const witnessed = step.witnessed || (event.evidence ?? []).some(({ of }) => of === 'operator')
+  const moved = { ...step, ...act, because, witnessed, automatic: event.automatic }
+  switch (event.answer) {
+    case 'confirm':
+      return { ...step, confirmed: act }
+    case 'approve':
+      return { ...step, approved: act }
+    case 'redo':
+      return { ...moved, state: 'pending' }
+    case 'skip':
+      return { ...moved, state: 'skipped' }
+    case 'override':
+      return { ...moved, state: 'overridden' }
+    case 'done':
+      return { ...moved, state: 'done', inEffectSince: step.inEffectSince ?? event.seq }
+  }
+}
