@@ -4,7 +4,7 @@ import { readdir } from 'node:fs/promises'
 import { printRows } from './print.ts'
 import type { BenchRow } from './types.ts'
 
-const FRAME = ['run.ts', 'print.ts', 'types.ts']
+const FRAME = ['run.ts', 'print.ts', 'types.ts', 'measure.ts', 'databases.ts', 'smtp-child.ts']
 
 const wanted = process.argv.slice(2)
 const files = (await readdir(new URL('.', import.meta.url))).filter(
