@@ -1,6 +1,6 @@
 /**
- * What a run costs beside what it runs: from `start` to the first prompt on a terminal, and per step of a runbook of 200 steps
- * that are all run, fsync included. `node_modules/.bin/node test/bench/runbook.ts`. Figures are medians. Beside a step stands
+ * What a run costs beside what it runs: from `start` to the first prompt of a runbook that ships, on a terminal, and per step of
+ * one of 200 steps that are all run, fsync included. `node_modules/.bin/node test/bench/runbook.ts`. Figures are medians. Beside a step stands
  * the bare spawn of the same program, which is the step's own time.
  */
 import { execFile } from 'node:child_process'
@@ -73,15 +73,17 @@ async function timePrompt(dir: string): Promise<number> {
     NODE,
     `${ROOT}scripts/runbook.ts`,
     'start',
-    'many',
+    // One that ships and begins with a human: nothing is run before the prompt.
+    'incident-during',
     '--drill',
     '--again',
     '--config',
     join(dir, 'opskit.yaml'),
   ])
-  // The clock starts with the program, not with the terminal.
-  const script = `while [ ! -e ${began} ]; do sleep 0.01; done; ${start}`
+  // The clock starts with the program, not with the terminal: the shell waits in a pipe until it is told.
+  const script = `read -r _ < ${began}; exec ${start}`
   await rm(began, { force: true })
+  await execute('mkfifo', [began])
   await tmux('new-session', '-d', '-x', '120', '-y', '40', script)
   try {
     await tmux('pipe-pane', `cat > ${log}`)
@@ -92,7 +94,7 @@ async function timePrompt(dir: string): Promise<number> {
       const text = await readFile(log, 'utf8').catch(() => '')
       if (text.includes('[q]')) return performance.now() - startedAt
       if (performance.now() - startedAt > 20_000) throw new Error(`no prompt within 20 s: ${text}`)
-      await delay(5)
+      await delay(1)
     }
   } finally {
     await tmux('kill-server').catch(() => undefined)

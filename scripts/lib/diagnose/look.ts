@@ -30,14 +30,12 @@ export interface DiagnoseOptions {
   readonly more?: readonly MoreChecks[]
 }
 
-export function createDiagnoseLook({ firstSample, deadlineFrom, more = [] }: DiagnoseOptions = {}): Omit<
+export function createDiagnoseLook({ firstSample, deadlineFrom, more = [] }: DiagnoseOptions = {}): Pick<
   LookAction<DiagnoseParams>,
-  'params'
+  'name' | 'look'
 > {
   return {
     name: 'diagnose.run',
-    summary: 'One look at machines: what is wrong, how badly, and what to do next',
-    changes: false,
     async look(context, { hosts, all, only, skip, deadlineMs, windowMs }): Promise<Report> {
       const { clock, config, localName } = context
       const startedAt = clock.now()

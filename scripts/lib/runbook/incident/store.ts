@@ -130,11 +130,20 @@ function readIds(dir: string): string[] {
   return readdirSync(dir)
     .filter((name) => name.endsWith('.jsonl'))
     .map((name) => basename(name, '.jsonl'))
-    .sort((a, b) => timeIn(b).localeCompare(timeIn(a)) || b.localeCompare(a, 'en', { numeric: true }))
+    .map((id) => ({ id, ...timeIn(id) }))
+    .sort((a, b) => compareText(b.time, a.time) || b.twin - a.twin || compareText(b.id, a.id))
+    .map(({ id }) => id)
 }
 
-function timeIn(id: string): string {
-  return /-(\d{8}-\d{4}(?:-\d+)?)$/.exec(id)?.[1] ?? id
+/** `disk-full-20261121-0314-2` is the second of its minute. */
+function timeIn(id: string): { time: string; twin: number } {
+  const [, time = id, twin = '1'] = /-(\d{8}-\d{4})(?:-(\d+))?$/.exec(id) ?? []
+  return { time, twin: Number(twin) }
+}
+
+/** By code units: what `localeCompare` needs is loaded for 20 ms. */
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : Number(a > b)
 }
 
 /** `20261121-0314`, UTC. */

@@ -3,7 +3,9 @@
  * told stands in the timeline too, and each thing is told once, whichever process is first and whatever dies meanwhile.
  */
 import { formatDuration } from '../../core/duration.ts'
-import { acknowledgeAlert, enqueue, enqueueRecovery, type Alert } from '../../notify/index.ts'
+import { acknowledgeAlert } from '../../notify/alerts.ts'
+import { enqueue, enqueueRecovery } from '../../notify/enqueue.ts'
+import type { Alert } from '../../notify/types.ts'
 import { decideDue, type Due } from '../incident/timers.ts'
 import type { EventBody, Incident } from '../incident/types.ts'
 import type { Session } from './session.ts'
