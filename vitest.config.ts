@@ -19,6 +19,7 @@ export default defineConfig({
           name: 'unit',
           include: ['test/**/*.test.ts'],
           exclude: ['test/**/*.server.test.ts'],
+          setupFiles: ['test/support/properties.ts'],
           testTimeout: 30_000,
           sequence: { groupOrder: 0 },
         },

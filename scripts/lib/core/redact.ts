@@ -15,6 +15,8 @@ import { REDACTED, Secret } from './secret.ts'
 
 /** Shorter known secrets are not searched for: they would tear ordinary words apart. */
 const MIN_KNOWN = 4
+/** What one pass has masked can make a header or a pair of what stands around it; text without secrets takes one. */
+const MAX_PASSES = 4
 const MAX_DEPTH = 32
 /** Keys and elements visited in one value; the rest is left out and said so. */
 const MAX_NODES = 100_000
@@ -24,7 +26,13 @@ const MAX_NODES = 100_000
  * @param known secrets to find by value, also percent-encoded, JSON-escaped, shell-quoted, in base64, and line by line
  */
 export function redactText(text: string, known: readonly Secret[] = []): string {
-  return maskCommands(maskNamed(maskShapes(maskPem(maskKnown(text, known)))))
+  let masked = maskKnown(text, known)
+  for (let pass = 0; pass < MAX_PASSES; pass += 1) {
+    const before = masked
+    masked = maskCommands(maskNamed(maskShapes(maskPem(before))))
+    if (masked === before) break
+  }
+  return masked
 }
 
 /**
