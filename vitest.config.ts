@@ -29,6 +29,7 @@ export default defineConfig({
           name: 'server',
           include: ['test/**/*.server.test.ts'],
           exclude: ALONE,
+          setupFiles: ['test/support/properties.ts'],
           maxWorkers: 2,
           testTimeout: 60_000,
           hookTimeout: 120_000,
