@@ -4,6 +4,7 @@ import { chmodSync, mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import { makeTempDir } from './temp.ts'
+import { waitFor } from './wait.ts'
 
 export interface MountedFileSystem {
   readonly path: string
@@ -22,8 +23,8 @@ export async function mountExt4(
   run('truncate', '-s', `${sizeMiB}M`, image)
   run('mkfs.ext4', '-q', '-F', ...mkfs, image)
   const device = run('losetup', '--find', '--show', image).trim()
-  onTestFinished(() => {
-    run('umount', path)
+  onTestFinished(async () => {
+    await unmount(path)
     run('losetup', '-d', device)
     rmSync(dir.path, { recursive: true, force: true })
   })
@@ -37,10 +38,18 @@ export async function mountMemory(sizeMiB: number): Promise<MountedFileSystem> {
   const path = makeMountPoint(dir.path)
   run('mount', '-t', 'tmpfs', '-o', `size=${sizeMiB}m,mode=777`, 'tmpfs', path)
   onTestFinished(async () => {
-    run('umount', path)
+    await unmount(path)
     await dir.remove()
   })
   return { path, device: '' }
+}
+
+/** A server that was killed with its disk full may take a moment to be gone with all its children. */
+function unmount(path: string): Promise<true> {
+  return waitFor(`${path} to be left by everybody`, () => {
+    run('umount', path)
+    return true as const
+  })
 }
 
 /** A directory in `parent` that every user can reach. */
