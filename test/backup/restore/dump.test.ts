@@ -78,6 +78,12 @@ describe('a dump cut into statements', () => {
     )
   })
 
+  it('says the same wherever it is cut in two', () => {
+    for (let at = 1; at < Buffer.byteLength(DUMP); at += 1) {
+      expect(joined(split(Buffer.from(DUMP), [at])), `after ${at} bytes`).toEqual(whole)
+    }
+  })
+
   it.each([
     ['inside a statement', DUMP.slice(0, DUMP.indexOf(') ENGINE'))],
     ['inside rows', DUMP.slice(0, DUMP.indexOf('(2,'))],

@@ -36,7 +36,8 @@ const [NEWLINE, SEMICOLON, BACKTICK, QUOTE, DOUBLE_QUOTE, BACKSLASH, DASH, HASH,
 ] as const
 const PARENTHESIS = 40
 const END_OF_ROWS = Buffer.from(';\n')
-const INSERT = /^(?:INSERT|REPLACE)\s+(?:IGNORE\s+)?INTO\s+`((?:[^`]|``)*)`/s
+/** The byte after the name must be here: a backtick may be the first of two. */
+const INSERT = /^(?:INSERT|REPLACE)\s+(?:IGNORE\s+)?INTO\s+`((?:[^`]|``)*)`(?=[^`])/s
 /** Longer than `REPLACE INTO` and a quoted name of 64 characters, each of them up to four bytes or a doubled backtick. */
 const INSERT_HEAD_BYTES = 400
 /** Enough to tell a line of the client's own from a statement. */
