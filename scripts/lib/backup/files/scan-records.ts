@@ -14,6 +14,8 @@ export interface Collected {
 export interface Collector {
   /** Takes output as it comes, decoded as latin1. */
   push(chunk: string): void
+  /** What has come until now, in the order of the walk: a directory before what is in it. */
+  readonly entries: readonly FileFacts[]
   finish(): Collected
 }
 
@@ -37,6 +39,7 @@ export function createCollector(paths: readonly string[], isExcluded: (path: str
     if (path !== '/') entries.push(facts)
   }
   return {
+    entries,
     push(chunk) {
       const fields = (rest + chunk).split('\0')
       // Two fields a file; what is not yet followed by a NUL waits.
@@ -49,8 +52,8 @@ export function createCollector(paths: readonly string[], isExcluded: (path: str
         const parent = devices.get(path.slice(0, path.lastIndexOf('/')) || '/')
         return parent !== undefined && parent !== device && !asked.has(path) ? [path] : []
       })
-      entries.sort((a, b) => (a.path < b.path ? -1 : 1))
-      return { entries, sockets: sockets.sort(), mounts: mounts.sort(), unreadable, roots }
+      const sorted = entries.toSorted((a, b) => (a.path < b.path ? -1 : 1))
+      return { entries: sorted, sockets: sockets.sort(), mounts: mounts.sort(), unreadable, roots }
     },
   }
 }

@@ -8,7 +8,7 @@ import { quoteWord, type Argv } from '../../core/quote.ts'
 import { said, stageError } from '../pipeline/failure.ts'
 import type { Place, ToolEnd } from '../pipeline/place.ts'
 import { bytesOf, type FileFacts } from './facts.ts'
-import { createCollector, type Collected } from './scan-records.ts'
+import { createCollector, type Collected, type Collector } from './scan-records.ts'
 
 export interface Scan {
   /** Sorted by the bytes of their names: a directory before what is in it. */
@@ -44,15 +44,42 @@ printf "%sx%s " "$r" "$s"; printf "%s\\0" "$f"
 if [ -L "$f" ]; then l=$(readlink -n -- "$f"; echo .); printf "%s" "\${l%.}"; fi; printf "\\0"
 done' sh {} +`
 
+/** A scan that runs: what it has found can be read while it looks further. */
+export interface Scanning {
+  /** In the order of the walk, some at a time. Ends with the scan, also with one that fails. */
+  readonly found: AsyncIterable<readonly FileFacts[]>
+  /** @throws OpsError as `scanFiles` */
+  readonly done: Promise<Scan>
+}
+
+export function startScan(place: Place, request: ScanRequest): Scanning {
+  const collector = createCollector(request.paths, request.isExcluded)
+  const { found, grown, end } = followList(collector.entries)
+  const done = scan(place, request, { collector, onGrown: grown }).finally(end)
+  // Whoever reads `found` to its end asks for it then.
+  done.catch(() => undefined)
+  return { found, done }
+}
+
 /**
  * @throws OpsError FAILED for an asked path that is not there (by its name), NOT_PERMITTED for something that may not be
  *   read, MISSING_TOOL without find
  */
-export async function scanFiles(place: Place, { paths, isExcluded, gnu }: ScanRequest): Promise<Scan> {
+export function scanFiles(place: Place, request: ScanRequest): Promise<Scan> {
+  const collector = createCollector(request.paths, request.isExcluded)
+  return scan(place, request, { collector, onGrown: () => undefined })
+}
+
+interface Collecting {
+  readonly collector: Collector
+  readonly onGrown: () => void
+}
+
+async function scan(place: Place, { paths, gnu }: ScanRequest, collecting: Collecting): Promise<Scan> {
   const argv: Argv = gnu
     ? ['find', '-P', ...paths, '-xdev', '-ignore_readdir_race', ...GNU_PRINT]
     : ['sh', '-c', BUSYBOX_SCRIPT, 'scan', ...paths]
-  const { end, entries, sockets, mounts, unreadable, roots } = await collect(place, { argv, paths, isExcluded })
+  const { end, entries, sockets, mounts, unreadable, roots } = await collect(place, { argv }, collecting)
   const missing = paths.filter((path) => !roots.has(path))
   if (!end.error && end.code !== 127 && missing.length > 0) throw missingPaths(missing, place.host)
   assertComplete(end, unreadable, place)
@@ -65,7 +92,8 @@ const LOOK_AGAIN = `exec find -P "$@" -maxdepth 0 ${GNU_PRINT.map(quoteWord).joi
 export async function lookAgain(place: Place, files: readonly FileFacts[]): Promise<readonly FileFacts[]> {
   const input = files.map((file) => Buffer.concat([SLASH, bytesOf(file), NUL]))
   const argv: Argv = ['xargs', '-0', '-r', 'sh', '-c', LOOK_AGAIN, 'find']
-  const { end, entries } = await collect(place, { argv, paths: [], isExcluded: () => false, input })
+  const collector = createCollector([], () => false)
+  const { end, entries } = await collect(place, { argv, input }, { collector, onGrown: () => undefined })
   // A path that is gone makes find end with 1, and xargs with 123: that is an answer.
   if (end.code !== 0 && end.code !== 123) assertComplete(end, [], place)
   return entries
@@ -74,27 +102,54 @@ export async function lookAgain(place: Place, files: readonly FileFacts[]): Prom
 const SLASH = Buffer.from('/')
 const NUL = Buffer.alloc(1)
 
-interface Look extends Pick<ScanRequest, 'paths' | 'isExcluded'> {
+interface Look {
   readonly argv: Argv
   readonly input?: readonly Buffer[]
 }
 
-async function collect(place: Place, { argv, input, ...what }: Look): Promise<Collected & { readonly end: ToolEnd }> {
+async function collect(
+  place: Place,
+  { argv, input }: Look,
+  { collector, onGrown }: Collecting,
+): Promise<Collected & { readonly end: ToolEnd }> {
   const tool = await place.start({ argv, wantsInput: input !== undefined })
   const written = input && pipeline(input, tool.input).catch(() => undefined)
-  const found = createCollector(what.paths, what.isExcluded)
   // One byte is one character: names are decoded where they need it.
   tool.output?.setEncoding('latin1')
   try {
-    for await (const chunk of tool.output ?? []) found.push(chunk as string)
+    for await (const chunk of tool.output ?? []) {
+      collector.push(chunk as string)
+      onGrown()
+    }
   } catch (error) {
     // A broken stream is explained by the end of the tool; what cannot be understood is not.
-    if (!(error instanceof TypeError)) return refuse(await tool.ended, found.finish().unreadable, place)
+    if (!(error instanceof TypeError)) return refuse(await tool.ended, collector.finish().unreadable, place)
     tool.kill()
     throw error
   }
   await written
-  return { ...found.finish(), end: await tool.ended }
+  return { ...collector.finish(), end: await tool.ended }
+}
+
+/** Reads a list that grows, some at a time, until `end` is called. */
+function followList<T>(list: readonly T[]) {
+  let ended = false
+  let wake = () => {}
+  const grown = () => wake()
+  async function* follow(): AsyncGenerator<readonly T[]> {
+    for (let at = 0; ;) {
+      const more = list.slice(at)
+      at += more.length
+      if (more.length > 0) yield more
+      else if (ended) return
+      else await new Promise<void>((resolve) => (wake = resolve))
+    }
+  }
+  const end = () => {
+    ended = true
+    wake()
+  }
+  return { found: follow(), grown, end }
 }
 
 /** For a stream that broke although the tool says that all went well: its end is not the end of the list. */

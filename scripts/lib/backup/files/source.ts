@@ -16,9 +16,11 @@ import { openPlace, runTool, type Place, type ToolEnd } from '../pipeline/place.
 import { openSink, type SinkOptions } from '../pipeline/sink.ts'
 import { parseToolVersion } from '../pipeline/tools.ts'
 import type { DataFile, Progress, SourceResult } from '../types.ts'
-import { decideIncrement, decideMoved } from './changes.ts'
+import { decideIncrement } from './changes.ts'
 import { bytesOf, formatIndex, type FileFacts, type FileIndex } from './facts.ts'
-import { lookAgain, scanFiles, type Scan } from './scan.ts'
+import { createLook, type Look } from './look.ts'
+import { describeNotes, describeWarnings, type ReadResult } from './remarks.ts'
+import { startScan, type Scan, type Scanning } from './scan.ts'
 import { createExcluder } from './select.ts'
 import { readChecksums, readFileTools, writeArchive, type FileTools } from './tar.ts'
 
@@ -59,16 +61,16 @@ export async function backUpFiles(request: FilesRequest): Promise<SourceResult> 
   const [tools, zstdVersion] = await Promise.all([readFileTools(place), readZstdVersion(request)])
   const isExcluded = createExcluder(request.exclude)
   await request.atSnapshot?.()
-  const scanAll = () => scanFiles(place, { paths, isExcluded, gnu: tools.gnuFind })
-  const scan = await scanAll()
-  const plan = request.full
-    ? decideIncrement(request.full.index, scan.entries, paths)
-    : { changed: scan.entries, index: { paths, entries: scan.entries, deleted: [] } }
-  const look: Job['look'] = async (files) =>
-    tools.gnuFind && files.length * FEW < scan.entries.length ? lookAgain(place, files) : (await scanAll()).entries
-  const job: Job = { request, place, tools, look, doneBytes: 0 }
-  const read = await readAll(job, plan.changed)
-  const index = settleIndex(plan.index, read, request.full?.index)
+  const startAgain = () => startScan(place, { paths, isExcluded, gnu: tools.gnuFind })
+  const job: Job = { request, place, tools, look: createLook({ place, tools, paths, startAgain }), doneBytes: 0 }
+  const {
+    scan,
+    index: before,
+    read,
+  } = await (request.full
+    ? readIncrement(job, startAgain(), { full: request.full.index, paths })
+    : readWhole(job, startAgain(), paths))
+  const index = settleIndex(before, read, request.full?.index)
   const files = [...read.files, ...(await writeLists(job, index, request.full !== undefined))]
   const content = index.entries.filter(({ type }) => type === 'file')
   const stillMoving = read.stillMoving.map(({ path }) => `/${path}`)
@@ -86,9 +88,6 @@ export async function backUpFiles(request: FilesRequest): Promise<SourceResult> 
     notes: describeNotes(scan, read),
   }
 }
-
-/** Up to this part of all files, asking for each is cheaper than walking through all of them. */
-const FEW = 4
 
 /** Absolute, without `..` and double slashes, none below another. */
 function normalizePaths(paths: readonly string[]): string[] {
@@ -114,29 +113,49 @@ interface Job {
   readonly request: FilesRequest
   readonly place: Place
   readonly tools: FileTools
-  /** These files once more, and perhaps others. */
-  readonly look: (files: readonly FileFacts[]) => Promise<readonly FileFacts[]>
+  readonly look: Look
   /** Bytes of the files that are finished. */
   doneBytes: number
 }
 
-interface ReadResult {
-  readonly files: readonly DataFile[]
-  /** As they were when they were read the second time, or gone. */
-  readonly reread: readonly FileFacts[]
-  readonly vanished: readonly FileFacts[]
-  readonly stillMoving: readonly FileFacts[]
-  readonly checksums: ReadonlyMap<string, string>
-  readonly remarks: readonly string[]
+interface Taken {
+  readonly scan: Scan
+  readonly index: FileIndex
+  readonly read: ReadResult
 }
 
-async function readAll(job: Job, entries: readonly FileFacts[]): Promise<ReadResult> {
-  const first = await readOnce(job, 'files.tar.zst', entries)
+/** Everything: tar reads what is found while more is looked for. */
+async function readWhole(job: Job, { found, done }: Scanning, paths: readonly string[]): Promise<Taken> {
+  const all = done.then(({ entries }) => entries)
+  const read = await readAll(job, { found, all })
+  const scan = await done
+  return { scan, read, index: { paths, entries: scan.entries, deleted: [] } }
+}
+
+/** What changed since the full backup, which is known when all is found. */
+async function readIncrement(
+  job: Job,
+  { done }: Scanning,
+  { full, paths }: { readonly full: FileIndex; readonly paths: readonly string[] },
+): Promise<Taken> {
+  const scan = await done
+  const { changed, index } = decideIncrement(full, scan.entries, paths)
+  return { scan, index, read: await readAll(job, { found: [changed], all: changed }) }
+}
+
+/** What is to be read: as it is found, and all of it when that is known. */
+interface Wanted {
+  readonly found: AsyncIterable<readonly FileFacts[]> | Iterable<readonly FileFacts[]>
+  readonly all: readonly FileFacts[] | Promise<readonly FileFacts[]>
+}
+
+async function readAll(job: Job, wanted: Wanted): Promise<ReadResult> {
+  const first = await readOnce(job, 'files.tar.zst', wanted)
   if (first.changed.length === 0) {
     const { files, vanished, checksums, remarks } = first
     return { files, vanished, checksums, remarks, reread: [], stillMoving: [] }
   }
-  const second = await readOnce(job, 'changed.tar.zst', first.changed)
+  const second = await readOnce(job, 'changed.tar.zst', { found: [first.changed], all: first.changed })
   return {
     files: [...first.files, ...second.files],
     reread: first.changed,
@@ -147,17 +166,35 @@ async function readAll(job: Job, entries: readonly FileFacts[]): Promise<ReadRes
   }
 }
 
-async function readOnce(job: Job, name: string, entries: readonly FileFacts[]) {
+/** The second look is taken while the archive is finished. */
+async function readOnce(job: Job, name: string, wanted: Wanted) {
   const { request, place, tools, look } = job
-  const { file, end } = await writeArchive({ place, tools, entries, sink: sinkFor(job, name) })
+  const [archive, scanned] = await Promise.allSettled([
+    writeArchive({ place, tools, entries: wanted.found, sink: sinkFor(job, name) }),
+    wanted.all,
+  ])
+  // A tar that stumbles over what the scan has refused is not the cause.
+  if (scanned.status === 'rejected') {
+    if (archive.status === 'fulfilled') await archive.value.file.catch(() => undefined)
+    throw scanned.reason
+  }
+  if (archive.status === 'rejected') throw archive.reason
+  const [{ end, file }, entries] = [archive.value, scanned.value]
   const data = entries.filter(({ type }) => type === 'file')
-  const checksums = request.checksums && tools.checksums ? await readChecksums(place, data) : new Map<string, string>()
-  const { changed, vanished } = decideMoved(entries, await look(entries))
-  const remarks = judgeEnd(end, [...changed, ...vanished], place)
+  const read = async () => {
+    const checksums =
+      request.checksums && tools.checksums ? await readChecksums(place, data) : new Map<string, string>()
+    const { changed, vanished } = await look(entries)
+    return { checksums, changed, vanished, remarks: judgeEnd(end, [...changed, ...vanished], place) }
+  }
+  const [written, seen] = await Promise.allSettled([file, read()])
+  if (written.status === 'rejected') throw written.reason
+  if (seen.status === 'rejected') throw seen.reason
+  const { checksums, changed, vanished, remarks } = seen.value
   const moved = new Set([...changed, ...vanished].map(({ path }) => path))
   const plainBytes = data.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
   return {
-    files: [dataFile(job, name, { ...file, role: 'tar', plainBytes })],
+    files: [dataFile(job, name, { ...written.value, role: 'tar', plainBytes })],
     changed,
     vanished,
     checksums: new Map([...checksums].filter(([path]) => !moved.has(path))),
@@ -264,52 +301,4 @@ function* inChunks(lines: Iterable<string | Buffer>): Generator<Buffer> {
     chunk = []
   }
   yield Buffer.concat(chunk)
-}
-
-interface Told {
-  readonly tools: FileTools
-  readonly read: ReadResult
-  readonly paths: readonly string[]
-}
-
-function describeWarnings({ entries }: Scan, { tools, read, paths }: Told): string[] {
-  const isInside = (target: string) => paths.some((path) => target === path || target.startsWith(`${path}/`))
-  const dangling = entries.flatMap(({ path, type, target = '' }) => {
-    if (type !== 'link' || !paths.includes(`/${path}`)) return []
-    const full = target.startsWith('/') ? target : join('/', path, '..', target)
-    if (isInside(full)) return []
-    return [`/${path} is a symbolic link; ${full}, which it points to, is not in this backup: add it to paths`]
-  })
-  return [
-    ...(tools.gnuTar ? [] : ['the tar there is not GNU tar: ACLs, extended attributes and hard links are not kept']),
-    ...dangling,
-    ...read.stillMoving.map(({ path }) => `/${path} changed while it was read, twice`),
-    ...read.remarks,
-  ]
-}
-
-function describeNotes({ sockets, mounts }: Scan, { reread, vanished }: ReadResult): string[] {
-  return [
-    ...mounts.map((path) => `${path} is another file system: it is not entered; add it to paths to save it`),
-    ...named('skipped', 'socket', sockets),
-    ...named(
-      'read a second time',
-      'file that changed',
-      reread.map(({ path }) => `/${path}`),
-    ),
-    ...named(
-      'gone before it was read',
-      'file',
-      vanished.map(({ path }) => `/${path}`),
-    ),
-  ]
-}
-
-const NAMED_MOST = 5
-
-function named(what: string, noun: string, paths: readonly string[]): string[] {
-  if (paths.length === 0) return []
-  const shown = paths.slice(0, NAMED_MOST).join(', ')
-  const more = paths.length > NAMED_MOST ? ` and ${paths.length - NAMED_MOST} more` : ''
-  return [`${what}: ${paths.length} ${noun}${paths.length === 1 ? '' : 's'} (${shown}${more})`]
 }

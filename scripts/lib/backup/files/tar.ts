@@ -7,7 +7,7 @@ import { pipeline } from 'node:stream/promises'
 import { OpsError } from '../../core/errors.ts'
 import { stageError } from '../pipeline/failure.ts'
 import { runTool, type Place, type ToolEnd } from '../pipeline/place.ts'
-import { openSink, type SinkOptions } from '../pipeline/sink.ts'
+import { openSink, type Sink, type SinkOptions } from '../pipeline/sink.ts'
 import { parseToolVersion } from '../pipeline/tools.ts'
 import type { DataFile } from '../types.ts'
 import { bytesOf, type FileFacts } from './facts.ts'
@@ -85,17 +85,20 @@ const BUSYBOX_ARGV: readonly [string, ...string[]] = [
 export interface ArchiveRequest {
   readonly place: Place
   readonly tools: FileTools
-  readonly entries: readonly FileFacts[]
+  /** What is read, some at a time; perhaps still being looked up. */
+  readonly entries: AsyncIterable<readonly FileFacts[]> | Iterable<readonly FileFacts[]>
   readonly sink: SinkOptions
 }
 
 export interface Archive {
-  readonly file: Pick<DataFile, 'sizeBytes' | 'sha256'>
+  /** Until it lies on the disk: the compressor and the checksum come after tar. Rejects with CANNOT_WRITE, MISSING_TOOL, FAILED. */
+  readonly file: Promise<Pick<DataFile, 'sizeBytes' | 'sha256'>>
   /** How tar ended, to be judged against what moved meanwhile. */
   readonly end: ToolEnd
 }
 
 /**
+ * @returns when tar has ended
  * @throws OpsError CANNOT_WRITE, MISSING_TOOL, FAILED: tar was killed, or a later stage failed. What tar says of single
  *   files is not judged here.
  */
@@ -109,11 +112,21 @@ export async function writeArchive({ place, tools, entries, sink: options }: Arc
     const end = await tar.ended
     await listed
     if (isFatal(end)) throw (await sink.failure()) ?? end.error ?? stageError(end, place.host, place.redact)
-    return { file: await sink.finish(), end }
+    return { file: finished(sink), end }
   } catch (error) {
     await sink.discard()
     throw error
   }
+}
+
+function finished(sink: Sink): Archive['file'] {
+  const file = sink.finish().catch(async (error: unknown) => {
+    await sink.discard()
+    throw error
+  })
+  // It is awaited after something else was looked at.
+  file.catch(() => undefined)
+  return file
 }
 
 /** Exit codes of tar itself (1: some files changed; 2: some failed; xargs: 123) are about files. */
@@ -124,10 +137,12 @@ function isFatal({ code, signal, cannotStart, error }: ToolEnd): boolean {
 
 const NAMES_PER_CHUNK = 1_000
 
-function* namesOf(entries: readonly FileFacts[]): Generator<Buffer> {
+async function* namesOf(entries: ArchiveRequest['entries']): AsyncGenerator<Buffer> {
   const zero = Buffer.alloc(1)
-  for (let at = 0; at < entries.length; at += NAMES_PER_CHUNK) {
-    yield Buffer.concat(entries.slice(at, at + NAMES_PER_CHUNK).flatMap((entry) => [bytesOf(entry), zero]))
+  for await (const some of entries) {
+    for (let at = 0; at < some.length; at += NAMES_PER_CHUNK) {
+      yield Buffer.concat(some.slice(at, at + NAMES_PER_CHUNK).flatMap((entry) => [bytesOf(entry), zero]))
+    }
   }
 }
 
@@ -137,7 +152,7 @@ export async function readChecksums(place: Place, files: readonly FileFacts[]): 
     argv: ['sh', '-c', 'cd / && exec xargs -0 -r sha256sum -z --'],
     wantsInput: true,
   })
-  const listed = pipeline(namesOf(files), tool.input).catch(() => undefined)
+  const listed = pipeline(namesOf([files]), tool.input).catch(() => undefined)
   const chunks: Buffer[] = []
   try {
     for await (const chunk of tool.output ?? []) chunks.push(chunk as Buffer)

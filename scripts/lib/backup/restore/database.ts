@@ -56,12 +56,25 @@ export async function planDatabaseRestore(restore: DatabaseRestore): Promise<Pla
     refuseUnfinished(restore.journal, (one) => one.on === on && one.replacement?.target === target)
   }
   const sources = chosen.map((facts) => sourceOf(restore, facts))
-  await refuseDamaged(
+  // Both only look, and both take a while.
+  const undamaged = refuseDamaged(
     entry,
     sources.flatMap(({ files }) => files),
     { signal, progress },
   )
-  const engine = await restore.open(signal)
+  const preflight = preflightAll(restore, sources, replacements)
+  await Promise.allSettled([undamaged, preflight])
+  await undamaged
+  const works = await preflight
+  return { title: titleOf(restore, replacements), steps: stepsOf(restore, works), because: becauseOf(entry) }
+}
+
+async function preflightAll(
+  { open, signal }: DatabaseRestore,
+  sources: readonly RestoreSource[],
+  replacements: readonly Replacement[],
+): Promise<Work[]> {
+  const engine = await open(signal)
   try {
     const works: Work[] = []
     for (const [index, source] of sources.entries()) {
@@ -70,7 +83,7 @@ export async function planDatabaseRestore(restore: DatabaseRestore): Promise<Pla
       const found = await engine.preflight(source, planned)
       works.push({ source, found, planned: { ...planned, existed: found.existed }, state: {} })
     }
-    return { title: titleOf(restore, replacements), steps: stepsOf(restore, works), because: becauseOf(entry) }
+    return works
   } finally {
     await engine.close()
   }

@@ -82,8 +82,9 @@ function firstDatabase({ source }: FamilyRun): string {
 }
 
 /** @throws OpsError MISSING_TOOL when pg_dump is older than the server: it refuses such servers itself, half-way */
-async function readDumpVersion({ place }: PostgresAccess, { major, version }: PostgresServer): Promise<string> {
-  const { stdout } = await runTool(place, { argv: ['pg_dump', '--version'] })
+async function readDumpVersion(access: PostgresAccess, { major, version }: PostgresServer): Promise<string> {
+  const { place } = access
+  const { stdout } = await runTool(place, connected(['pg_dump', '--version'], access, MAINTENANCE))
   const own = parseToolVersion(stdout)
   if (Number.parseInt(own, 10) >= major) return own
   throw new OpsError('MISSING_TOOL', `the server is PostgreSQL ${version} and pg_dump on ${place.host} is ${own}`, {

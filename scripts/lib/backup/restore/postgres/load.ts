@@ -6,7 +6,7 @@ import { rm } from 'node:fs/promises'
 import { createWriteStream } from 'node:fs'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
-import { MAINTENANCE, postgresError } from '../../database/postgres/connect.ts'
+import { connected, MAINTENANCE, postgresError } from '../../database/postgres/connect.ts'
 import { systemCode } from '../../../core/errors.ts'
 import { hasFailed } from '../../pipeline/failure.ts'
 import type { ToolSpec } from '../../pipeline/place.ts'
@@ -111,7 +111,7 @@ async function fedTool(load: PostgresLoad, path: string | undefined, spec: ToolS
 async function readDatabaseStatements(load: PostgresLoad, schema: string): Promise<DatabaseStatements> {
   const { access, original, database, ownOwner = false, signal } = load
   const tool = await access.place.start({
-    argv: ['pg_restore', '--create', '--schema-only', '--file=-'],
+    ...connected(['pg_restore', '--create', '--schema-only', '--file=-'], access, MAINTENANCE),
     wantsInput: true,
   })
   const pieces: Buffer[] = []

@@ -2,7 +2,7 @@
 import { formatSize } from '../../../core/duration.ts'
 import { OpsError } from '../../../core/errors.ts'
 import type { Host } from '../../../host/types.ts'
-import { MAINTENANCE, openPostgresSession, quoteLiteral } from '../../database/postgres/connect.ts'
+import { connected, MAINTENANCE, openPostgresSession, quoteLiteral } from '../../database/postgres/connect.ts'
 import { readPostgresServer } from '../../database/postgres/facts.ts'
 import type { SqlSession } from '../../database/session.ts'
 import { runTool } from '../../pipeline/place.ts'
@@ -61,8 +61,9 @@ export async function preflightPostgres(
   }
 }
 
-async function refuseOldTool({ place }: LoadAccess, { entry }: RestoreSource): Promise<void> {
-  const { stdout } = await runTool(place, { argv: ['pg_restore', '--version'] })
+async function refuseOldTool(access: LoadAccess, { entry }: RestoreSource): Promise<void> {
+  const { place } = access
+  const { stdout } = await runTool(place, connected(['pg_restore', '--version'], access, MAINTENANCE))
   const [own, wrote] = [parseToolVersion(stdout), entry.manifest.tools['pg_dump']]
   if (wrote === undefined || compareSeries(wrote, own, 1) <= 0) return
   throw new OpsError(
@@ -117,7 +118,10 @@ async function refuseMissingRoles(
 async function readOwners(access: LoadAccess, source: RestoreSource, signal: AbortSignal): Promise<string[]> {
   const file = source.files.find(({ role }) => role === 'schema')
   if (!file) throw new OpsError('DATA_MISMATCH', `the backup has no schema of ${source.facts.name}`)
-  const tool = await access.place.start({ argv: ['pg_restore', '--list'], wantsInput: true })
+  const tool = await access.place.start({
+    ...connected(['pg_restore', '--list'], access, MAINTENANCE),
+    wantsInput: true,
+  })
   let text = ''
   tool.output?.setEncoding('utf8').on('data', (piece: string) => {
     text += piece
