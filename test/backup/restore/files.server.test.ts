@@ -5,6 +5,12 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import { runAction } from '../../../scripts/lib/action/run.ts'
 import type { Action } from '../../../scripts/lib/action/types.ts'
 import { restoreConfigAction, restoreStaticAction } from '../../../scripts/lib/backup/restore/action-files.ts'
+import { readLive } from '../../../scripts/lib/backup/restore/files/live.ts'
+import { scanFiles } from '../../../scripts/lib/backup/files/scan.ts'
+import { readFileTools } from '../../../scripts/lib/backup/files/tar.ts'
+import { openPlace } from '../../../scripts/lib/backup/pipeline/place.ts'
+import { openLocalHost } from '../../../scripts/lib/host/local.ts'
+import { mountMemory } from '../../support/file-system.ts'
 import { backUpTree, createContext, type RestoreContext } from './support.ts'
 
 const restoreStatic = restoreStaticAction as Action
@@ -121,6 +127,28 @@ describe('restoring files', () => {
     expect(shell(`readlink ${tree}/conf.d`)).toBe(`${context.directory}/real\n`)
     expect(await readFile(join(context.directory, 'real/site.conf'), 'utf8')).toBe('server {}\n')
     expect(before).toContain('site.conf')
+  })
+
+  it('notices every file whose content alone is another, whatever else differs', async () => {
+    const paths = [join(tree, 'many')]
+    shell(`mkdir ${paths[0]}; cd ${paths[0]}; for n in $(seq 30); do echo "right $n" > f$n; done; echo right > mode`)
+    await backUpTree(context, { kind: 'config', name: 'web', paths })
+    shell(
+      `cd ${paths[0]}; for f in f*; do t=$(stat -c @%.9Y $f); sed -i s/right/wrong/ $f; touch -d $t $f; done; chmod 600 mode`,
+    )
+    await runAction(restoreConfig, { backup: 'web' }, context)
+    expect(shell(`cd ${paths[0]}; cat f* | grep -c right; stat -c %a mode`)).toBe('30\n644\n')
+  })
+
+  it('looks at more files than a call takes arguments', async () => {
+    const { path: many } = await mountMemory(300)
+    shell(`cd ${many}; seq -f 'f%06.0f' 150000 | xargs touch`)
+    const signal = new AbortController().signal
+    const place = openPlace({ host: openLocalHost(), redact: (text) => text, signal, timeoutMs: 60_000 })
+    const tools = await readFileTools(place)
+    const { entries } = await scanFiles(place, { paths: [many], isExcluded: (path) => path !== many, gnu: true })
+    const live = await readLive(place, '', entries, tools)
+    expect(live.size).toBe(150_001)
   })
 
   it('changes nothing when everything is as it was', async () => {

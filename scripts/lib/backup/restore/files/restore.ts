@@ -30,7 +30,9 @@ import {
 } from './place.ts'
 import { formatMoves } from './script.ts'
 import { selectEntries, type Selection } from './select.ts'
-import { compareFiles, readLive, topsOf, unpack } from './unpack.ts'
+import { compareFiles, findOtherContents } from './compare.ts'
+import { readLive, topsOf } from './live.ts'
+import { unpack } from './unpack.ts'
 import type { AgeIdentity } from '../identity.ts'
 
 /** What has to be told of new files, and shows that it reads them. */
@@ -119,20 +121,20 @@ async function look(restore: FilesRestore, place: Place, { wanted, above }: Sele
   const tools = await readFileTools(place)
   const directory = restore.into ?? ''
   const live = await readLive(place, directory, [...above, ...wanted], tools)
-  const changed = await compareFiles({ place, directory, wanted: sameFile(wanted, live), checksums: true })
-  const differing = new Set(changed.map((line) => line.slice(1, line.lastIndexOf(' has other content'))))
+  const other = await findOtherContents({ place, directory, wanted: sameSize(wanted, live) }, tools)
+  const differing = new Set(other.map((entry) => asBytes(entry).path))
   return decideMoves({
     wanted: wanted.map(asBytes),
     above: above.map(asBytes),
     live,
     exact: restore.exact,
     isExcluded: (path) => restore.isExcluded(`/${Buffer.from(path, 'latin1').toString()}`),
-    differs: (path) => differing.has(Buffer.from(path, 'latin1').toString()),
+    differs: (path) => differing.has(path),
   })
 }
 
-/** Files whose content is worth a second look: everything else about them is as it should be. */
-function sameFile(wanted: readonly FileFacts[], live: ReadonlyMap<string, FileFacts>): FileFacts[] {
+/** Files whose content is worth a second look: another size is another content. */
+function sameSize(wanted: readonly FileFacts[], live: ReadonlyMap<string, FileFacts>): FileFacts[] {
   return wanted.filter((entry) => {
     const there = live.get(asBytes(entry).path)
     return (
