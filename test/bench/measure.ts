@@ -54,7 +54,7 @@ export function ratioRow(name: string, times: Times, { ours: own = 'ours', peer,
   const ratio = median(ours.map((time, round) => time / (theirs[round] ?? theirs[0] ?? Number.NaN)))
   return {
     ...{ name, ours: median(ours), peer: median(theirs), peerName, unit: 's' },
-    ...{ ratio, target, met: ratio <= target },
+    ...{ ratio, target, isRatio: true, met: ratio <= target },
   }
 }
 

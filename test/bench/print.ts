@@ -2,12 +2,12 @@
 import type { BenchRow } from './types.ts'
 
 export function printRows(rows: readonly BenchRow[]): void {
-  const cells = rows.map(({ name, ours, peer, peerName, unit, ratio, target, met }) => [
+  const cells = rows.map(({ name, ours, peer, peerName, unit, ratio, target, isRatio, met }) => [
     name,
     `${figure(ours)} ${unit}`,
     peer === undefined ? '' : `${figure(peer)} ${unit}${peerName ? ` (${peerName})` : ''}`,
     ratio === undefined ? '' : ratio.toFixed(2),
-    target === undefined ? '' : `≤ ${figure(target)} ${unit}`,
+    target === undefined ? '' : `≤ ${figure(target)}${isRatio ? ' times' : ` ${unit}`}`,
     met ? 'met' : 'MISSED',
   ])
   const all = [['measure', 'ours', 'beside it', 'ratio', 'target', ''], ...cells]

@@ -11,6 +11,8 @@ export interface BenchRow {
   readonly ratio?: number
   /** Most that ours may be. */
   readonly target?: number
+  /** The target is for the ratio. */
+  readonly isRatio?: true
   readonly met: boolean
 }
 
