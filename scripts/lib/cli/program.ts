@@ -76,13 +76,24 @@ export async function runProgram(build: BuildProgram, entryUrl: string): Promise
   let code: number
   try {
     const program = await build(interruption.signal)
-    await program.parseAsync(argumentsAfter(entryUrl), { from: 'user' })
+    await program.parseAsync(commandFirst(program, argumentsAfter(entryUrl)), { from: 'user' })
     code = interruption.code ?? Number(process.exitCode ?? 0)
   } catch (error) {
     code = interruption.code ?? (await failed(error))
   }
   await flushed()
   process.exit(code)
+}
+
+/** `--config x list` means `list --config x`: options that only the subcommand has may stand before it too. */
+export function commandFirst(program: Command, words: readonly string[]): string[] {
+  const own = new Set(program.options.flatMap(({ short, long }) => [short, long]))
+  const names = new Set(program.commands.flatMap((command) => [command.name(), ...command.aliases()]))
+  const at = words.findIndex((word) => names.has(word))
+  const before = words.slice(0, Math.max(at, 0))
+  const isTheirs = before.every((word) => !own.has(word.split('=')[0]) && word !== '--help' && word !== '-h')
+  if (!before[0]?.startsWith('-') || !isTheirs) return [...words]
+  return [...words.slice(at, at + 1), ...before, ...words.slice(at + 1)]
 }
 
 /** What was typed after the entry script. */
