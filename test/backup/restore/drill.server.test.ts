@@ -259,27 +259,51 @@ describe('a drill of MariaDB', () => {
       report: { findings: [{ severity: 'critical', subject: entry.id }] },
     })
   })
+})
 
-  it('leaves nothing when it is killed, at once or at the next drill', async () => {
-    const guard = new URL('../../../scripts/lib/backup/drill/servers.ts', import.meta.url).pathname
-    const script = `const { startInstance } = await import(${JSON.stringify(guard)})
-      const i = await startInstance({ family: 'mariadb', version: '10.3.0' }, new AbortController().signal)
+describe('a private server whose owner is killed', () => {
+  it.each([
+    ['mariadb', '10.3.0', 'its guard lives'],
+    ['postgresql', '13.0', 'its guard lives'],
+    ['postgresql', '13.0', 'its guard is killed too'],
+  ])('%s %s leaves nothing, at once or at the next drill: %s', async (family, version, guard) => {
+    const servers = new URL('../../../scripts/lib/backup/drill/servers.ts', import.meta.url).pathname
+    const script = `const { startInstance } = await import(${JSON.stringify(servers)})
+      const i = await startInstance(${JSON.stringify({ family, version })}, new AbortController().signal)
       console.log(i.directory); setInterval(() => {}, 1000)`
     const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
     const [line] = (await once(child.stdout, 'data')) as [Buffer]
     const directory = line.toString().trim()
-    const pid = (await readFile(join(directory, 'server.pid'), 'utf8')).trim()
+    const pidOf = async (name: string) => (await readFile(join(directory, name), 'utf8')).trim()
+    const [server, guardian] = [await pidOf('server.pid'), await pidOf('guard.pid')]
+    const memory = family === 'postgresql' ? await readSegment(directory) : ''
+    if (guard !== 'its guard lives') process.kill(Number(guardian), 'SIGKILL')
     child.kill('SIGKILL')
-    await waitFor('the server to end', async () => !(await readdir('/proc')).includes(pid))
+    if (guard !== 'its guard lives') expect(await sweepInstances()).toEqual([directory])
+    await waitFor('the server to end', async () => !(await readdir('/proc')).includes(server))
     await waitFor(
       'its directory to go',
       async () => !(await readdir(tmpdir())).includes(directory.split('/').at(-1) ?? ''),
     )
+    if (memory !== '') expect(await readSegments()).not.toContain(memory)
     expect(await sweepInstances()).toEqual([])
   })
 })
+
+/** The shared memory of a PostgreSQL, by the number the kernel gave it: the last word of line 7 of postmaster.pid. */
+async function readSegment(directory: string): Promise<string> {
+  const lines = (await readFile(join(directory, 'data', 'postmaster.pid'), 'utf8')).split('\n')
+  const segment = lines[6]?.trim().split(/\s+/).at(-1) ?? ''
+  expect(await readSegments()).toContain(segment)
+  return segment
+}
+
+async function readSegments(): Promise<string[]> {
+  const [, ...lines] = (await readFile('/proc/sysvipc/shm', 'utf8')).trim().split('\n')
+  return lines.map((one) => one.trim().split(/\s+/)[1] ?? '')
+}
 
 describe('a drill of PostgreSQL', () => {
   it('proves a good backup with its roles, and finds a missing index, a missing row and a changed cell', async () => {

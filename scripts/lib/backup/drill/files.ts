@@ -1,12 +1,12 @@
 /** A drill of files: the whole chain unpacked into a directory of its own and compared with the index, then thrown away. */
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock } from '../../core/clock.ts'
 import { formatSize } from '../../core/duration.ts'
 import { isOpsError, messageOf, OpsError } from '../../core/errors.ts'
 import type { Progress } from '../../core/progress.ts'
 import type { Host } from '../../host/types.ts'
-import { openPlace } from '../pipeline/place.ts'
+import { openPlace, runTool } from '../pipeline/place.ts'
 import { plural } from '../plural.ts'
 import { readChecksumProblems } from '../repository/checksums.ts'
 import { readChain, refuseHostile } from '../restore/files/chain.ts'
@@ -49,8 +49,14 @@ export async function drillFiles(drill: FilesDrill): Promise<DrillResult> {
     if (!isOpsError(error, 'DATA_MISMATCH')) throw error
     return { ok: false, because: messageOf(error), rtoMs: 0, differences: [messageOf(error)] }
   } finally {
-    await rm(directory, { recursive: true, force: true })
+    await removeTree(drill, directory)
   }
+}
+
+/** By a program of its own, also after an interruption: Node's own way holds every file of the tree at once. */
+async function removeTree({ host, redact, timeoutMs }: FilesDrill, directory: string): Promise<void> {
+  const place = openPlace({ host, redact, signal: AbortSignal.timeout(timeoutMs), timeoutMs })
+  await runTool(place, { argv: ['rm', '-rf', '--', directory] })
 }
 
 async function restoreAndCompare(drill: FilesDrill, directory: string): Promise<string[]> {

@@ -29,6 +29,8 @@ const PREFIX = 'opskit-instance-'
 const READY_MS = 60_000
 const POLL_MS = 50
 const STOP_MS = 15_000
+/** From being asked to end to being killed. */
+const END_SECONDS = 5
 
 /** @returns a new directory that belongs to `owner` */
 export async function makeInstanceDirectory(owner: Owner | undefined): Promise<string> {
@@ -37,24 +39,37 @@ export async function makeInstanceDirectory(owner: Owner | undefined): Promise<s
   return directory
 }
 
-/** $1 the directory, then the server's command. Says `ended` in a file when the server ends by itself. */
+/**
+ * $1 the directory, $2 how the server is asked to end, then the server's command. Says `ended` in a file when the server
+ * ends by itself.
+ */
 const GUARD = `d=$1
-shift
+q=$2
+shift 2
 echo $$ > "$d/guard.pid"
+echo "$q" > "$d/end-signal"
 "$@" > "$d/server.log" 2>&1 &
 p=$!
 echo $p > "$d/server.pid"
 ( while kill -0 $p 2>/dev/null; do sleep 0.2; done; : > "$d/ended" ) 2>/dev/null &
 w=$!
 cat > /dev/null
-kill -9 $p $w 2>/dev/null
-wait 2>/dev/null
+kill -$q $p 2>/dev/null
+( sleep ${END_SECONDS}; kill -9 $p ) 2>/dev/null &
+k=$!
+wait $p 2>/dev/null
+kill -9 $w $k 2>/dev/null
 rm -rf "$d"`
 
 export interface StartOptions {
   readonly directory: string
   readonly argv: readonly [string, ...string[]]
   readonly owner: Owner | undefined
+  /**
+   * How it is asked to end, without a thought for its data. A killed PostgreSQL leaves shared memory behind, of which a
+   * machine has only so many pieces; QUIT is its immediate shutdown, which does not.
+   */
+  readonly endSignal: 'KILL' | 'QUIT'
   readonly isReady: () => Promise<boolean>
   readonly signal: AbortSignal
 }
@@ -64,10 +79,11 @@ export async function startGuarded({
   directory,
   argv,
   owner,
+  endSignal,
   isReady,
   signal,
 }: StartOptions): Promise<() => Promise<void>> {
-  const child = spawn('sh', ['-c', GUARD, 'opskit-drill', directory, ...argv], {
+  const child = spawn('sh', ['-c', GUARD, 'opskit-drill', directory, endSignal, ...argv], {
     stdio: ['pipe', 'ignore', 'ignore'],
     detached: true,
     cwd: directory,
@@ -116,12 +132,21 @@ export async function sweepInstances(): Promise<string[]> {
   for (const directory of names.map((name) => join(tmpdir(), name))) {
     const guard = await readPid(join(directory, 'guard.pid'))
     if (guard === undefined ? !(await isOld(directory)) : await mentions(guard, directory)) continue
-    const server = await readPid(join(directory, 'server.pid'))
-    if (server !== undefined && (await mentions(server, directory))) process.kill(server, 'SIGKILL')
+    await endServer(directory)
     await rm(directory, { recursive: true, force: true })
     removed.push(directory)
   }
   return removed
+}
+
+async function endServer(directory: string): Promise<void> {
+  const pid = await readPid(join(directory, 'server.pid'))
+  if (pid === undefined || !(await mentions(pid, directory))) return
+  const ask = (await readFile(join(directory, 'end-signal'), 'utf8').catch(() => '')).trim()
+  process.kill(pid, ask === 'QUIT' ? 'SIGQUIT' : 'SIGKILL')
+  const deadline = performance.now() + END_SECONDS * 1_000
+  while ((await mentions(pid, directory)) && performance.now() < deadline) await delay(POLL_MS)
+  if (await mentions(pid, directory)) process.kill(pid, 'SIGKILL')
 }
 
 /** A directory without a guard is one that is being made, for a while. */

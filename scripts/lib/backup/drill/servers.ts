@@ -72,6 +72,7 @@ async function startMysql(server: NonNullable<Manifest['server']>, signal: Abort
     argv: [pathOf(program), ...argv.slice(1)],
     owner,
     signal,
+    endSignal: 'KILL',
     isReady: () => answers(socket),
   })
   return { directory, version, settings: { socket, user: 'root' }, stop }
@@ -117,7 +118,7 @@ async function startPostgres(server: NonNullable<Manifest['server']>, signal: Ab
   const argv: [string, ...string[]] = [join(bin, 'postgres'), '-D', data]
   const socket = join(directory, '.s.PGSQL.5432')
   const isReady = async () => (await answers(socket)) && (await isUp(bin, directory))
-  const stop = await startGuarded({ directory, argv, owner, signal, isReady })
+  const stop = await startGuarded({ directory, argv, owner, signal, endSignal: 'QUIT', isReady })
   return { directory, version, settings: { socket: directory, port: 5432, user: SUPERUSER }, stop }
 }
 

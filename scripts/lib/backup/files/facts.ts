@@ -106,3 +106,13 @@ function damaged(because: string): OpsError {
 export function bytesOf({ path, bytes }: { readonly path: string; readonly bytes?: true }): Buffer {
   return Buffer.from(path, bytes ? 'latin1' : 'utf8')
 }
+
+const ASCII = /^[\0-\x7f]*$/
+
+/** The same facts with names that need not be UTF-8: one character a byte. Most names are so already, and copies of very many cost. */
+export function asBytes<F extends FileFacts>(facts: F): F {
+  const { path, target = '', bytes } = facts
+  if (bytes || (ASCII.test(path) && ASCII.test(target))) return facts
+  const named = { ...facts, path: Buffer.from(path).toString('latin1') }
+  return facts.target === undefined ? named : { ...named, target: Buffer.from(target).toString('latin1') }
+}

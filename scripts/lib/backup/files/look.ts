@@ -2,7 +2,7 @@
 import type { Argv } from '../../core/quote.ts'
 import type { Place } from '../pipeline/place.ts'
 import { decideMoved } from './changes.ts'
-import { bytesOf, type FileFacts } from './facts.ts'
+import { asBytes, type FileFacts } from './facts.ts'
 import { lookAgain, type Scanning } from './scan.ts'
 import type { FileTools } from './tar.ts'
 
@@ -36,7 +36,7 @@ async function findSuspects(
   place: Place,
   { paths, files }: { readonly paths: readonly string[]; readonly files: readonly FileFacts[] },
 ): Promise<readonly FileFacts[]> {
-  const rest = new Map(files.map((file) => [`/${bytesOf(file).toString('latin1')}`, file]))
+  const rest = new Map(files.map((file) => [asBytes(file).path, file]))
   const argv: Argv = ['find', '-P', ...paths, '-xdev', '-ignore_readdir_race', '-printf', '%C@ %i %p\\0']
   const tool = await place.start({ argv })
   tool.output?.setEncoding('latin1')
@@ -55,10 +55,10 @@ async function findSuspects(
   return [...rest.values()]
 }
 
-/** @param record `<ctime> <inode> <path>` */
+/** @param record `<ctime> <inode> /<path>` */
 function forgetUnchanged(rest: Map<string, FileFacts>, record: string): void {
   const [first, second] = [record.indexOf(' '), record.indexOf(' ', record.indexOf(' ') + 1)]
-  const path = record.slice(second + 1)
+  const path = record.slice(second + 2)
   const file = rest.get(path)
   if (file?.ctime === record.slice(0, first) && file.inode === record.slice(first + 1, second)) rest.delete(path)
 }

@@ -19,15 +19,28 @@ export interface Collector {
   finish(): Collected
 }
 
-/** @param paths absolute, none below another */
-export function createCollector(paths: readonly string[], isExcluded: (path: string) => boolean): Collector {
+/**
+ * @param paths absolute, none below another
+ * @param below a directory from which on paths are told; empty: from `/`
+ */
+export function createCollector(
+  paths: readonly string[],
+  isExcluded: (path: string) => boolean,
+  below = '',
+): Collector {
   const asked = new Set(paths)
   const entries: FileFacts[] = []
   const [sockets, unreadable]: [string[], string[]] = [[], []]
   const devices = new Map<string, string>()
   const roots = new Set<string>()
+  const belowBytes = Buffer.byteLength(below)
   let rest = ''
 
+  /** Their paths begin after a `/`, which is as long as the one at the end of the directory. */
+  const belowOf = (facts: FileFacts) => ({
+    ...facts,
+    path: facts.path.slice(facts.bytes ? belowBytes : below.length),
+  })
   const take = (record: string, target: string) => {
     const parsed = parseRecord(record, target)
     const { path, facts } = parsed
@@ -36,7 +49,7 @@ export function createCollector(paths: readonly string[], isExcluded: (path: str
     if (!facts) return void sockets.push(path)
     if (!parsed.readable) unreadable.push(path)
     if (facts.type === 'directory') devices.set(path, parsed.device)
-    if (path !== '/') entries.push(facts)
+    if (path !== '/') entries.push(below === '' ? facts : belowOf(facts))
   }
   return {
     entries,

@@ -26,6 +26,8 @@ export interface ScanRequest {
   readonly isExcluded: (path: string) => boolean
   /** GNU find is there. */
   readonly gnu: boolean
+  /** An absolute directory from which on paths are told; absent: from `/`. */
+  readonly below?: string
 }
 
 const GNU_FORMAT = '%y %m %U %G %s %T@ %C@ %i %n %D %p\\0%l\\0'
@@ -53,7 +55,7 @@ export interface Scanning {
 }
 
 export function startScan(place: Place, request: ScanRequest): Scanning {
-  const collector = createCollector(request.paths, request.isExcluded)
+  const collector = createCollector(request.paths, request.isExcluded, request.below)
   const { found, grown, end } = followList(collector.entries)
   const done = scan(place, request, { collector, onGrown: grown }).finally(end)
   // Whoever reads `found` to its end asks for it then.
@@ -66,7 +68,7 @@ export function startScan(place: Place, request: ScanRequest): Scanning {
  *   read, MISSING_TOOL without find
  */
 export function scanFiles(place: Place, request: ScanRequest): Promise<Scan> {
-  const collector = createCollector(request.paths, request.isExcluded)
+  const collector = createCollector(request.paths, request.isExcluded, request.below)
   return scan(place, request, { collector, onGrown: () => undefined })
 }
 

@@ -1,9 +1,9 @@
 /** Whether files that were put somewhere are those of the index: by what they are, and by content where it has checksums. */
-import type { FileFacts } from '../../files/facts.ts'
+import { asBytes, type FileFacts } from '../../files/facts.ts'
 import { readChecksums, readFileTools, type FileTools } from '../../files/tar.ts'
 import type { Place } from '../../pipeline/place.ts'
 import { readLive } from './live.ts'
-import { asBytes, sameTime } from './moves.ts'
+import { sameTime } from './moves.ts'
 
 export interface CompareRequest {
   readonly place: Place

@@ -4,7 +4,7 @@
  */
 import { printableLine } from '../../../core/printable.ts'
 import { formatSize } from '../../../core/duration.ts'
-import { bytesOf, type FileFacts } from '../../files/facts.ts'
+import { asBytes, type FileFacts } from '../../files/facts.ts'
 import type { Member } from './members.ts'
 
 /** Files may have grown a little between the look and the reading of them. */
@@ -23,11 +23,12 @@ export interface Judge {
 
 /** @param entries what the index says lies in this archive */
 export function createJudge(entries: readonly FileFacts[]): Judge {
-  const known = new Map(entries.map((entry) => [bytesOf(entry).toString('latin1'), entry]))
+  const known = new Map(entries.map((entry) => [asBytes(entry).path, entry]))
   const limitBytes = entries.reduce((sum, entry) => sum + entry.sizeBytes, 0) * ROOM.ratio + ROOM.bytes
   const limitFiles = entries.length * 2 + ROOM.files
   const links = new Set<string>()
-  const seen = new Set<string>()
+  /** Read already, and one with others: what a hard link may point to. */
+  const linked = new Set<string>()
   const problems: string[] = []
   let bytes = 0
   let files = 0
@@ -39,9 +40,9 @@ export function createJudge(entries: readonly FileFacts[]): Judge {
     take(member) {
       files += 1
       bytes += member.sizeBytes
-      const why = decideMember(member, known, seen) ?? throughLink(member.path, links)
+      const why = decideMember(member, known, linked) ?? throughLink(member.path, links)
       if (why !== undefined) refuse(member, why)
-      seen.add(member.path)
+      if ((known.get(member.path)?.links ?? 0) > 1) linked.add(member.path)
       if (member.type === 'link') links.add(member.path)
       else links.delete(member.path)
     },
@@ -57,7 +58,7 @@ export function createJudge(entries: readonly FileFacts[]): Judge {
 function decideMember(
   { path, type, target }: Member,
   known: ReadonlyMap<string, FileFacts>,
-  seen: ReadonlySet<string>,
+  linked: ReadonlySet<string>,
 ): string | undefined {
   if (path.startsWith('/')) return 'is an absolute path'
   if (path.split('/').includes('..')) return 'leads out of the tree by ".."'
@@ -65,7 +66,7 @@ function decideMember(
   const entry = known.get(path)
   if (!entry) return 'is not in the index of the backup'
   if (type === 'hardlink') {
-    if (target === undefined || target.startsWith('/') || target.split('/').includes('..') || !seen.has(target)) {
+    if (target === undefined || target.startsWith('/') || target.split('/').includes('..') || !linked.has(target)) {
       return 'is a hard link to something that is not in the archive before it'
     }
     return undefined

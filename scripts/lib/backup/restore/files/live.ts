@@ -1,9 +1,8 @@
 /** What lies where files of a backup belong: on this machine or another, in a tree or below a directory. */
-import type { FileFacts } from '../../files/facts.ts'
+import { asBytes, type FileFacts } from '../../files/facts.ts'
 import { scanFiles } from '../../files/scan.ts'
 import type { FileTools } from '../../files/tar.ts'
 import { runTool, type Place } from '../../pipeline/place.ts'
-import { asBytes } from './moves.ts'
 
 /** An argument list holds a few thousand paths. */
 const ROOTS_PER_CALL = 500
@@ -17,19 +16,17 @@ export async function readLive(
 ): Promise<Map<string, FileFacts>> {
   const roots = topsOf(entries.map(({ path }) => path))
   const known = new Map<string, FileFacts>()
-  const prefix = Buffer.from(directory.replace(/^\//, '')).toString('latin1')
-  const below = (path: string) => (prefix === '' ? path : path.slice(prefix.length + 1))
   for (let at = 0; at < roots.length; at += ROOTS_PER_CALL) {
     const there = await keepExisting(
       place,
       roots.slice(at, at + ROOTS_PER_CALL).map((path) => `${directory}/${path}`),
     )
     if (there.length === 0) continue
-    const { entries: found } = await scanFiles(place, { paths: there, isExcluded: () => false, gnu: tools.gnuFind })
-    for (const facts of found.map(asBytes)) {
-      const path = below(facts.path)
-      known.set(path, { ...facts, path })
-    }
+    const { entries: found } = await scanFiles(place, {
+      ...{ paths: there, isExcluded: () => false, gnu: tools.gnuFind },
+      below: directory,
+    })
+    for (const facts of found.map(asBytes)) known.set(facts.path, facts)
   }
   await lookBehindLinks({ place, directory, entries, tools }, known)
   return known

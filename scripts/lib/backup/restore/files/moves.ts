@@ -3,7 +3,7 @@
  * it is (a container may have it mounted, a program may stand in it): its files are replaced one by one, each by one
  * rename. A symbolic link to a directory that stands where the backup has a directory stays as well.
  */
-import { bytesOf, type FileFacts } from '../../files/facts.ts'
+import type { FileFacts } from '../../files/facts.ts'
 
 export type Move =
   /** Files of one directory, or whole directories that are new in it. */
@@ -35,14 +35,6 @@ export interface MovesRequest {
   readonly isExcluded: (path: string) => boolean
   /** Facts alone do not show that the content differs. */
   readonly differs: (path: string) => boolean
-}
-
-/** The same facts with names that need not be UTF-8: one character a byte. */
-export function asBytes<F extends FileFacts>(facts: F): F {
-  const path = bytesOf(facts).toString('latin1')
-  if (facts.target === undefined) return { ...facts, path }
-  const target = facts.bytes ? facts.target : Buffer.from(facts.target).toString('latin1')
-  return { ...facts, path, target }
 }
 
 export function decideMoves({ wanted, above, live, exact, isExcluded, differs }: MovesRequest): Moves {

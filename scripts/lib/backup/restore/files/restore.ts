@@ -8,7 +8,7 @@ import type { Progress } from '../../../core/progress.ts'
 import type { Host } from '../../../host/types.ts'
 import type { Journal } from '../../../journal/types.ts'
 import type { Plan, Step } from '../../../plan/types.ts'
-import type { FileFacts } from '../../files/facts.ts'
+import { asBytes, type FileFacts } from '../../files/facts.ts'
 import { readFileTools } from '../../files/tar.ts'
 import { openPlace, type Place } from '../../pipeline/place.ts'
 import { plural } from '../../plural.ts'
@@ -18,7 +18,7 @@ import type { BackupEntry, Repository } from '../../types.ts'
 import { refuseDamaged } from '../checks.ts'
 import { forgetUnfinished, noteUnfinished, refuseUnfinished } from '../unfinished.ts'
 import { readChain, refuseHostile, type Link } from './chain.ts'
-import { asBytes, decideMoves, type Moves } from './moves.ts'
+import { decideMoves, type Moves } from './moves.ts'
 import {
   keepBefore,
   makeWorkDirectory,

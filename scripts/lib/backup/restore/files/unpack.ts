@@ -1,12 +1,12 @@
 /** A chain of archives unpacked into an empty directory, and what lies there compared with the index. */
 import { pipeline } from 'node:stream/promises'
 import { OpsError } from '../../../core/errors.ts'
+import { asBytes } from '../../files/facts.ts'
 import { readFileTools, type FileTools } from '../../files/tar.ts'
 import { hasFailed, said, stageError } from '../../pipeline/failure.ts'
 import { runTool, type Place } from '../../pipeline/place.ts'
 import { feed, type DecodeOptions } from '../decode.ts'
 import type { Link } from './chain.ts'
-import { asBytes } from './moves.ts'
 import { decideOutdated } from './select.ts'
 
 export interface UnpackRequest extends DecodeOptions {
