@@ -116,6 +116,11 @@ await start(import.meta.url, async (signal) => {
     .action(async (name: string, flags: DriveFlags) => {
       process.exitCode = await (await go()).redoStep(name, flags, signal)
     })
+  ofIncident('set', 'give a param another value during an incident; steps that are done keep what they were run with')
+    .argument('<name=value...>', 'one or several; before them the incident, when several are open')
+    .action(async (words: string[], flags: IncidentFlags) => {
+      process.exitCode = await (await say()).set(words, flags, signal)
+    })
   ofIncident('note', 'write something into the timeline')
     .argument('<text>')
     .option('--attach <file>', 'a file; it is copied')

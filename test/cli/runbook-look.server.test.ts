@@ -159,8 +159,8 @@ describe('runbook schema', () => {
       ...['id', 'title', 'severity', 'owner', 'last_tested', 'mode', 'subject', 'params', 'roles', 'timers'],
     ])
     expect(Object.keys(schema.$defs['block']?.properties ?? {})).toEqual([
-      ...['id', 'run', 'action', 'params', 'on', 'timeout', 'verify', 'rollback', 'when', 'confirm', 'retries'],
-      ...['approve', 'evidence', 'irreversible', 'read_only', 'informs', 'marks'],
+      ...['id', 'run', 'action', 'params', 'on', 'timeout', 'verify', 'rollback', 'when', 'needs', 'confirm'],
+      ...['retries', 'approve', 'evidence', 'irreversible', 'read_only', 'informs', 'marks'],
     ])
     expect(Object.values(schema.$defs).map((one) => one.additionalProperties)).toEqual([false, false])
   })

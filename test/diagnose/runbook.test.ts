@@ -152,7 +152,7 @@ describe('a finding in trouble leads to a runbook that ships', () => {
 
       const runbook = shipped.find((one) => one.id === id)
       expect(runbook, `runbooks/${id}.md`).toBeDefined()
-      const given = parseRunbookParams(runbook ?? { id, params: [] }, params, Object.keys(config.hosts))
+      const given = parseRunbookParams(runbook ?? { id, params: [] }, params, { hosts: Object.keys(config.hosts) })
       expect(Object.keys(given)).toEqual(expect.arrayContaining(Object.keys(params)))
     })
   }

@@ -21,7 +21,11 @@ const DEFAULTS = {
 }
 
 function parse(given: Record<string, string>) {
-  return parseRunbookParams({ id: 'demo', params: PARAMS }, { service: 'gateway', ...given }, ['web-1', 'web-2'])
+  return parseRunbookParams(
+    { id: 'demo', params: PARAMS },
+    { service: 'gateway', ...given },
+    { hosts: ['web-1', 'web-2'] },
+  )
 }
 
 function refusal(given: Record<string, string>): { message: string; hint: string | undefined } {
@@ -87,7 +91,7 @@ describe('params of a runbook', () => {
   })
 
   it('tells everything that is wrong at once, and what is missing', () => {
-    const all = () => parseRunbookParams({ id: 'demo', params: PARAMS }, { prt: '1', loud: 'x' }, [])
+    const all = () => parseRunbookParams({ id: 'demo', params: PARAMS }, { prt: '1', loud: 'x' }, { hosts: [] })
     expect(all).toThrow(
       'demo has no param "prt"; the param service is missing (text: Its name); loud: "x" is not yes or no',
     )
@@ -95,6 +99,8 @@ describe('params of a runbook', () => {
 
   it('checks the host of a default too: it may have gone', () => {
     const params: Param[] = [{ name: 'host', type: 'host', default: 'web-9', description: '' }]
-    expect(() => parseRunbookParams({ id: 'demo', params }, {}, ['web-1'])).toThrow('there is no host "web-9"')
+    expect(() => parseRunbookParams({ id: 'demo', params }, {}, { hosts: ['web-1'] })).toThrow(
+      'there is no host "web-9"',
+    )
   })
 })

@@ -78,7 +78,7 @@ describe('the walk', () => {
     await screen.type('C-c')
     const left = await screen.shows('exit code 10')
     const [id = ''] = place.incidents()
-    expect(left).toContain(`To come back: npx zx scripts/runbook.ts resume ${id}`)
+    expect(left).toContain(`To come back:\n  npx zx scripts/runbook.ts resume ${id}`)
     const again = await walk(place, ['resume'])
     await again.shows('[enter] begin')
     await again.type('Enter')

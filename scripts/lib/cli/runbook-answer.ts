@@ -6,17 +6,20 @@ import { attachFile } from '../runbook/incident/attach.ts'
 import { findStep } from '../runbook/incident/answers.ts'
 import { parsePerson } from '../runbook/incident/identity.ts'
 import type { Answer, EventBody, Evidence } from '../runbook/incident/types.ts'
+import { parsePairs } from '../runbook/params.ts'
 import { recordClosed } from '../runbook/run/advance.ts'
 import { answerStep } from '../runbook/run/answer.ts'
 import { planRollback } from '../runbook/run/rollback.ts'
 import type { Session } from '../runbook/run/session.ts'
+import { setParams } from '../runbook/run/set.ts'
 import { tellAcknowledged, tellOver } from '../runbook/run/tell.ts'
 import { MILESTONES, type Milestone } from '../runbook/types.ts'
-import { print } from './output.ts'
-import { rollbackLines, takeBack } from './runbook-drive.ts'
+import { print, terminalWidth } from './output.ts'
+import { printLines, rollbackLines, takeBack, type Say } from './runbook-drive.ts'
 import { chooseLast, chooseOpen, withSession, type Chosen, type IncidentFlags } from './runbook-open.ts'
 import { statusOf } from './runbook-status.ts'
-import { COMMAND, commandLines, commandsFor, plain } from './runbook-lines.ts'
+import { commandLines, whole } from './runbook-layout.ts'
+import { COMMAND, commandsFor, plain } from './runbook-lines.ts'
 
 export interface AnswerFlags extends IncidentFlags {
   readonly reason?: string
@@ -33,6 +36,19 @@ export function answer(kind: Answer, step: string, flags: AnswerFlags, signal: A
     const { reason } = flags
     const request = { step, answer: kind, evidence, ...(reason !== undefined && { reason }) }
     const { because } = await answerStep(session, request, signal)
+    return told(chosen, because, flags)
+  })
+}
+
+/** @param words `name=value` of each; before them the incident, when it is not clear which one */
+export function set(words: readonly string[], flags: IncidentFlags, signal: AbortSignal): Promise<number> {
+  const [first = '', ...rest] = words
+  const named = first.includes('=') ? undefined : first
+  const given = parsePairs(named === undefined ? words : rest)
+  if (Object.keys(given).length === 0) throw new OpsError('USAGE', 'set what?', { hint: 'set name=value' })
+  const about = named === undefined ? flags : { ...flags, incident: named }
+  return withSession(about, signal, async (chosen) => {
+    const { because } = await setParams(chosen.session, given)
     return told(chosen, because, flags)
   })
 }
@@ -130,10 +146,11 @@ async function abortRun(chosen: Chosen, flags: AbortFlags, signal: AbortSignal):
     tellOver(session, `aborted: ${reason}`)
     return told(chosen, `${session.id}: aborted, ${nothing ? 'nothing was changed' : 'what was changed stays'}`, flags)
   }
-  const say = (line: string) => (json ? Promise.resolve() : print(printableLine(line)))
+  const say: Say = (line) => (json ? Promise.resolve() : printLines([line]))
   if (!yes && !(await agrees(plan))) {
     if (!process.stdin.isTTY) {
-      await say(`Run it with --yes to do that: ${COMMAND} abort --reason ${JSON.stringify(reason)} --yes${suffix}`)
+      await say('Run it with --yes to do that:')
+      await say(whole(printableLine(`  ${COMMAND} abort --reason ${JSON.stringify(reason)} --yes${suffix}`)))
       await say(`To leave everything as it is: --no-rollback`)
     }
     return EXIT_CODE_OF.NEEDS_HUMAN
@@ -144,11 +161,7 @@ async function abortRun(chosen: Chosen, flags: AbortFlags, signal: AbortSignal):
 }
 
 async function agrees(plan: ReturnType<typeof planRollback>): Promise<boolean> {
-  await print(
-    rollbackLines(plan)
-      .map((line) => printableLine(line))
-      .join('\n'),
-  )
+  await printLines(rollbackLines(plan))
   if (!process.stdin.isTTY || !process.stdout.isTTY) return false
   const { confirm } = await import('@clack/prompts')
   return (await confirm({ message: 'Take it back?', initialValue: false })) === true
@@ -177,6 +190,6 @@ async function told({ session, suffix }: Chosen, because: string, { json = false
     return 0
   }
   const commands = commandsFor(view, suffix).slice(0, 2)
-  await print([printableLine(because), ...commandLines(commands)].join('\n'))
+  await printLines([printableLine(because), ...commandLines(commands, terminalWidth())])
   return 0
 }

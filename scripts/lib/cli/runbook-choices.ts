@@ -1,16 +1,18 @@
 /** What one key does at a pause of the walk. */
-import { printable } from '../core/printable.ts'
+import { printableLine } from '../core/printable.ts'
 import { attachFile } from '../runbook/incident/attach.ts'
 import type { Answer, Evidence } from '../runbook/incident/types.ts'
 import type { StepView } from '../runbook/incident/view.ts'
+import { parsePairs } from '../runbook/params.ts'
 import type { Stop } from '../runbook/run/advance.ts'
 import { answerStep } from '../runbook/run/answer.ts'
 import { planRollback } from '../runbook/run/rollback.ts'
 import type { Session } from '../runbook/run/session.ts'
+import { setParams } from '../runbook/run/set.ts'
 import { tellAcknowledged } from '../runbook/run/tell.ts'
 import { MILESTONES } from '../runbook/types.ts'
 import { rollbackLines, takeBack, type Say } from './runbook-drive.ts'
-import { statusLines } from './runbook-status.ts'
+import { paramLines, statusLines } from './runbook-status.ts'
 import { ENTER, type Terminal } from './runbook-terminal.ts'
 
 export interface Walking {
@@ -78,8 +80,15 @@ function ownChoices(walking: Walking, stop: Stop): Choice[] {
 }
 
 function waitingChoices(walking: Walking, { step, for: waits }: Extract<Stop, { kind: 'waiting' }>): Choice[] {
+  const { missing } = step
   const skip = skipChoice(walking, step)
   if (waits === 'approval') return [skip]
+  if (waits === 'param') {
+    const act = async () => {
+      for (const name of missing) if (!(await askParam(walking, name))) return
+    }
+    return [{ key: ENTER, label: `give ${missing.join(' and ')}`, act }, skip]
+  }
   if (waits === 'confirm') {
     return [answerChoice(walking, step, { key: 'y', label: 'yes, run it', answer: 'confirm' }), skip]
   }
@@ -144,7 +153,7 @@ function abortChoice({ session, terminal, options, say }: Walking): Choice {
     key: 'b',
     label: 'abort',
     async act() {
-      terminal.say(rollbackLines(planRollback(session.view())).map((line) => `      ${printable(line)}`))
+      terminal.say(rollbackLines(planRollback(session.view())))
       const reason = await terminal.line('      abort and take that back: why? (empty: go on) ')
       if (reason === undefined) return
       return takeBack(session, reason, { ...options, say })
@@ -152,8 +161,32 @@ function abortChoice({ session, terminal, options, say }: Walking): Choice {
   }
 }
 
-function alwaysChoices({ session, terminal, suffix }: Walking): Choice[] {
-  const { journal, context } = session
+/** @returns whether it has a value now */
+async function askParam({ terminal, session }: Walking, name: string): Promise<boolean> {
+  const text = await terminal.line(`      ${name}: `)
+  if (text === undefined) return false
+  const { because } = await setParams(session, { [name]: text })
+  terminal.say([printableLine(`      ${because}`)])
+  return true
+}
+
+function paramsChoice({ terminal, session }: Walking): Choice {
+  return {
+    key: 'p',
+    label: 'set a param',
+    async act() {
+      terminal.say(paramLines(session.view()).map((line) => `      ${line}`))
+      const pair = await terminal.line('      name=value: ')
+      if (pair === undefined) return
+      const { because } = await setParams(session, parsePairs([pair]))
+      terminal.say([printableLine(`      ${because}`)])
+    },
+  }
+}
+
+function alwaysChoices(walking: Walking): Choice[] {
+  const { session, terminal, suffix } = walking
+  const { journal, context, runbook } = session
   const acknowledge = async () => {
     journal.change(({ acknowledged }) => (acknowledged ? [] : [{ kind: 'acknowledged' }]))
     tellAcknowledged(session, session.who)
@@ -169,13 +202,14 @@ function alwaysChoices({ session, terminal, suffix }: Walking): Choice[] {
     if (milestone) journal.change(({ reached }) => (reached[milestone] ? [] : [{ kind: 'reached', milestone }]))
   }
   const status = async () => {
-    const facts = { suffix, now: context.clock.now(), config: context.config }
+    const facts = { suffix, now: context.clock.now(), config: context.config, width: terminal.width() }
     terminal.say(['', ...statusLines(session.view(), facts)])
   }
   const common: Choice[] = [
     ...(journal.incident().acknowledged ? [] : [{ key: 'a', label: 'acknowledge', act: acknowledge }]),
     { key: 'n', label: 'note', act: note },
     { key: 'm', label: 'mark', act: mark },
+    ...(runbook.params.length === 0 ? [] : [paramsChoice(walking)]),
     { key: '?', label: 'status', act: status },
     { key: 'q', label: 'leave', act: async () => undefined },
   ]

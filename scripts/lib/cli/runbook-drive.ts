@@ -5,15 +5,17 @@ import { printable, printableLine } from '../core/printable.ts'
 import type { Outcome } from '../runbook/incident/types.ts'
 import { advance, type AdvanceOptions, type Stop } from '../runbook/run/advance.ts'
 import type { PreparedAnswers } from '../runbook/run/answers-file.ts'
-import { planRollback, rollBack, type RollbackPlan } from '../runbook/run/rollback.ts'
+import { planRollback, rollBack, type RollbackPlan, type RollbackStep } from '../runbook/run/rollback.ts'
 import type { Session } from '../runbook/run/session.ts'
+import type { Renderer } from '../runbook/render.ts'
 import type { StepEnd } from '../runbook/run/step.ts'
 import { tellOver, tellStuck } from '../runbook/run/tell.ts'
 import type { Step } from '../runbook/types.ts'
-import { print } from './output.ts'
+import { print, terminalWidth } from './output.ts'
 import type { Chosen } from './runbook-open.ts'
 import { statusOf } from './runbook-status.ts'
-import { commandLines, commandsFor, headLine, plain, seenLines, stepLines, timerLine } from './runbook-lines.ts'
+import { commandLines, layOut, whole, type Line } from './runbook-layout.ts'
+import { commandsFor, headLine, plain, seenLines, stepLines, timerLine } from './runbook-lines.ts'
 
 export interface DriveOptions {
   readonly signal: AbortSignal
@@ -26,17 +28,22 @@ export interface DriveOptions {
 
 /** @returns the exit code: 0 done, 10 a human is needed, 11 and 12 after a rollback, 75 when another process runs it */
 export async function drive({ session, suffix }: Chosen, options: DriveOptions): Promise<number> {
-  const say = (line: string) => (options.json ? Promise.resolve() : print(printable(line)))
+  const say: Say = (line) => (options.json ? Promise.resolve() : printLines([line]))
   await say(headLine(session.view()))
   const stop = await goOn(session, options, say)
   const code = await settle(session, stop, { options, say })
   const view = session.view()
   if (options.json) await print(JSON.stringify(statusOf(view, { suffix, now: session.context.clock.now() }), null, 2))
-  else await print(endLines(session, stop, suffix).join('\n'))
+  else await printLines(endLines(session, stop, suffix))
   return code
 }
 
-export type Say = (line: string) => Promise<void>
+export type Say = (line: Line) => Promise<void>
+
+/** On a terminal wrapped to its width, else as they are. */
+export function printLines(lines: readonly Line[]): Promise<void> {
+  return print(layOut(lines, terminalWidth()).join('\n'))
+}
 
 /** Until a human is needed, or everything is over. */
 export async function goOn(
@@ -45,16 +52,18 @@ export async function goOn(
   say: Say,
 ): Promise<Stop> {
   const writing: Promise<void>[] = []
-  const tell = (line: string) => void writing.push(say(line))
+  const tell = (line: Line) => void writing.push(say(line))
   const options: AdvanceOptions = {
     ...{ signal, yes },
     ...{ ...(prepared && { prepared }), ...(mayEnter && { mayEnter }), ...(onStart && { onStart }) },
     onEnd: (step, end) => {
       tell(endLine(session, step, end))
-      for (const line of seenLines(step, end, session.view())) tell(line)
+      for (const line of seenLines(step, end, wordsOf(session, step))) tell(line)
     },
-    onPass: (step, because) => tell(`  [-] ${step.number} ${titleOf(session, step)}: ${because}`),
-    onAnswer: (_step, because) => tell(`  [x] ${because}`),
+    onPass: (step, because) =>
+      tell(printableLine(`  [/] ${step.number} ${titleOf(session, step)}: does not apply, ${because}`)),
+    onAnswer: (_step, because) => tell(printableLine(`  [x] ${because}`)),
+    onRefused: (_step, because) => tell(printableLine(`  [!] ${because}`)),
   }
   try {
     return await advance(session, options)
@@ -65,11 +74,16 @@ export async function goOn(
 
 export function endLine(session: Session, step: Step, { result, because }: StepEnd): string {
   const mark = result === 'ok' ? 'x' : '!'
-  return `  [${mark}] ${step.number} ${titleOf(session, step)}: ${because}`
+  return printableLine(`  [${mark}] ${step.number} ${titleOf(session, step)}: ${because}`)
 }
 
-function titleOf(session: Session, { title }: Step): string {
-  return plain(session.view().words.text(title))
+function titleOf(session: Session, step: Step): string {
+  return plain(wordsOf(session, step).title(step.title))
+}
+
+function wordsOf(session: Session, { id }: Step): Renderer {
+  const view = session.view()
+  return view.steps.find(({ step }) => step.id === id)?.words ?? view.words
 }
 
 interface Settling {
@@ -134,20 +148,24 @@ export function exitOf(outcome: Outcome): number {
 }
 
 /** Shown before anything of it is done. */
-export function rollbackLines({ steps, stays }: RollbackPlan): string[] {
+export function rollbackLines({ steps, stays }: RollbackPlan): Line[] {
   if (steps.length === 0 && stays.length === 0) return ['nothing was changed that would have to be taken back']
   return [
     ...(steps.length === 0 ? ['nothing can be taken back by itself'] : ['taking back, in this order:']),
-    ...steps.map(({ step, command, host }) => `  ${step.number} ${plain(step.title)}: ${command} on ${host}`),
-    ...stays.map(({ step }) => `  ${step.number} ${plain(step.title)}: CANNOT be taken back`),
+    ...steps.map((one) => whole(printable(`  ${nameOf(one)}: ${one.command} on ${one.host}`))),
+    ...stays.map((one) => printableLine(`  ${nameOf(one)}: CANNOT be taken back`)),
   ]
 }
 
-export function endLines(session: Session, stop: Stop, suffix: string): string[] {
+function nameOf({ step, words }: RollbackStep): string {
+  return `${step.number} ${plain(words.title(step.title))}`
+}
+
+export function endLines(session: Session, stop: Stop, suffix: string): Line[] {
   const view = session.view()
   const { incident } = view
   const { closed } = incident
-  const commands = commandLines(commandsFor(view, suffix))
+  const commands = commandLines(commandsFor(view, suffix), terminalWidth())
   const timers = timerLine(incident, session.context.clock.now())
   const foot = [...(timers === '' ? [] : [`timers: ${timers}`]), ...commands]
   if (closed) {
@@ -163,8 +181,8 @@ export function endLines(session: Session, stop: Stop, suffix: string): string[]
   const { next } = view
   if (next.do !== 'wait' && next.do !== 'decide') return foot
   const { step, state, record } = next.step
-  const title = plain(view.words.text(step.title))
+  const title = plain(next.step.words.title(step.title))
   const why = next.do === 'wait' ? 'waiting at' : state === 'unknown' ? 'nobody knows how it ended:' : 'failed:'
   const because = record?.because ? ` (${printableLine(record.because)})` : ''
-  return ['', `${why} ${step.number} ${title}${because}`, ...stepLines(next.step, view), '', ...foot]
+  return ['', `${why} ${step.number} ${title}${because}`, ...stepLines(next.step, view.words), '', ...foot]
 }

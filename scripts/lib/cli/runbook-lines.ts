@@ -3,16 +3,18 @@ import { formatDuration } from '../core/duration.ts'
 import { printable, printableLine } from '../core/printable.ts'
 import { isTicking, viewTimers } from '../runbook/incident/timers.ts'
 import type { Incident } from '../runbook/incident/types.ts'
-import type { StepState, StepView, View } from '../runbook/incident/view.ts'
+import { describeCondition, type StepState, type StepView, type View } from '../runbook/incident/view.ts'
 import { describeWork, hostOf } from '../runbook/run/task.ts'
 import type { StepEnd } from '../runbook/run/step.ts'
+import type { Renderer } from '../runbook/render.ts'
 import type { Step } from '../runbook/types.ts'
+import { markdownLines, whole, type Line, type StyledLine } from './runbook-layout.ts'
 
 export const COMMAND = 'npx zx scripts/runbook.ts'
 
 export const MARK_OF: Readonly<Record<StepState, string>> = {
   ...{ pending: ' ', running: '>', waiting: '?', unknown: '!', done: 'x', failed: '!', skipped: '-', overridden: '~' },
-  'rolled-back': '<',
+  ...{ 'rolled-back': '<', 'does-not-apply': '/' },
 }
 
 export function headLine({ incident, runbook }: Pick<View, 'incident' | 'runbook'>): string {
@@ -21,43 +23,71 @@ export function headLine({ incident, runbook }: Pick<View, 'incident' | 'runbook
   return printableLine(`${drill ? 'DRILL ' : ''}${id}  ${runbook.title} (${runbook.severity})${about}`)
 }
 
-export function stepLine({ step, state, waitingFor, record }: StepView, view: View): string {
-  const title = plain(view.words.text(step.title))
+export function stepLine({ step, state, waitingFor, missing, words, record }: StepView): string {
+  const title = plain(words.title(step.title))
   const by = record && state !== 'pending' && state !== 'waiting' ? `, ${record.by}` : ''
   const why = record?.because && state !== 'done' ? `: ${record.because}` : ''
-  const waits = waitingFor === undefined ? '' : ` (${WAITS[waitingFor]})`
+  const waits = waitingFor === undefined ? '' : ` (${WAITS[waitingFor]}${missing.map((name) => ` ${name}`).join(',')})`
   const to = record?.assignee === undefined ? '' : ` @${record.assignee}`
-  const told = state === 'pending' || state === 'waiting' ? waits : `  ${state}${by}${why}`
+  const told =
+    state === 'pending' || state === 'waiting'
+      ? waits
+      : state === 'does-not-apply'
+        ? `  does not apply: ${describeCondition(step, words)}`
+        : `  ${state}${by}${why}`
   return printableLine(`[${MARK_OF[state]}] ${step.number} ${title}${to}${told}`)
 }
 
 const WAITS = {
+  param: 'waits for a value of',
   human: 'waits for a human',
   confirm: 'waits to be confirmed',
   approval: 'waits for agreement',
   evidence: 'waits for what was seen',
 } as const
 
+const INDENT = '      '
+
 /** What somebody has to know to answer a step: its text, what would run, and where. */
-export function stepLines({ step }: StepView, view: View): string[] {
-  const { words } = view
-  const task = step.task && [`on ${hostOf(step.task, words)}: ${describeWork(step.task.work, words)}`]
-  const verify = step.verify && [`then: ${describeWork(step.verify.work, words)} on ${hostOf(step.verify, words)}`]
-  const text = words.text(step.text).trim()
-  const lines = [...(text === '' ? [] : text.split('\n')), ...(task ?? []), ...(verify ?? [])]
-  return lines.map((line) => `      ${printable(line)}`)
+export function stepLines(view: StepView, now: Renderer): Line[] {
+  const { step, words } = view
+  const [text, ran, next] = [words.text(step.text), workLines(step, words), workLines(step, now)]
+  const again = view.state === 'failed' || view.state === 'unknown' ? next : ran
+  return [
+    ...textLines(text),
+    ...ran,
+    ...(sameLines(ran, again) ? [] : [`${INDENT}since then params were set; again, it would be:`, ...again]),
+  ]
+}
+
+function workLines({ task, verify }: Step, words: Renderer): StyledLine[] {
+  const lines = [
+    ...(task ? `on ${hostOf(task, words)}: ${describeWork(task.work, words)}`.split('\n') : []),
+    ...(verify ? `then: ${describeWork(verify.work, words)} on ${hostOf(verify, words)}`.split('\n') : []),
+  ]
+  return lines.map((line) => whole(`${INDENT}${printable(line)}`))
+}
+
+function sameLines(some: readonly StyledLine[], others: readonly StyledLine[]): boolean {
+  return some.length === others.length && some.every(({ text }, index) => text === others[index]?.text)
+}
+
+/** Markdown of an item or a phase, from outside: nothing in it moves the cursor. */
+export function textLines(text: string, indent = INDENT): StyledLine[] {
+  return markdownLines(text.trim(), indent).map((line) => ({ ...line, text: printable(line.text) }))
 }
 
 /** What a person needs to judge by: of a look, what to look for and what it saw; of a failure, what was said. */
-export function seenLines({ text, readOnly }: Step, { result, evidence }: StepEnd, { words }: View): string[] {
+export function seenLines({ text, readOnly }: Step, { result, evidence }: StepEnd, words: Renderer): Line[] {
   if (!readOnly && result === 'ok') return []
-  const what = readOnly ? words.text(text).trim() : ''
   const seen = evidence.flatMap(({ output = '' }) => output.trimEnd().split('\n')).filter((line) => line !== '')
   const cut = seen.length > MAX_SEEN ? [`… ${seen.length - MAX_SEEN} lines before`] : []
-  return [
-    ...(what === '' ? [] : what.split('\n')).map((line) => `      ${line}`),
-    ...[...cut, ...seen.slice(-MAX_SEEN)].map((line) => `      | ${line}`),
-  ].map((line) => printable(line))
+  return [...(readOnly ? textLines(words.text(text)) : []), ...[...cut, ...seen.slice(-MAX_SEEN)].map(outputLine)]
+}
+
+/** As a machine has put it out. */
+export function outputLine(line: string): StyledLine {
+  return whole(`${INDENT}| ${printable(line)}`)
 }
 
 /** Lines: what a screen holds beside the rest. The whole of it is in the evidence. */
@@ -77,6 +107,14 @@ export function commandsFor(view: View, suffix: string): (readonly [command: str
   switch (next.do) {
     case 'wait': {
       const { id, approve, confirm, evidenceRequired, verify, task } = next.step.step
+      if (next.for === 'param') {
+        const values = next.step.missing.map((name) => ` ${name}=…`).join('')
+        return [
+          [`${COMMAND} set${values}${suffix}`, 'the value that it needs'],
+          [with_('next'), 'then go on'],
+          skip(id),
+        ]
+      }
       if (next.for === 'approval')
         return [[with_(`approve ${id}`), `as ${approve}, not by ${view.incident.startedBy}`], skip(id)]
       if (next.for === 'confirm') {
@@ -116,11 +154,6 @@ export function timerLine(incident: Incident, now: number): string {
       return state === 'overdue' ? `${timer.name} OVERDUE by ${away}` : `${timer.name} in ${away}`
     })
     .join(' · ')
-}
-
-export function commandLines(commands: readonly (readonly [string, string])[]): string[] {
-  const width = Math.min(76, Math.max(0, ...commands.map(([command]) => command.length)))
-  return commands.map(([command, what]) => `  ${command.padEnd(width)}  # ${printableLine(what)}`)
 }
 
 export function clockTime(at: number): string {

@@ -4,9 +4,8 @@ import { parseDuration } from '../core/duration.ts'
 import { OpsError, systemCode } from '../core/errors.ts'
 import { sha256 } from '../runbook/incident/chain.ts'
 import { openRunbook } from '../runbook/lint/index.ts'
-import { parseRunbookParams } from '../runbook/params.ts'
+import { parsePairs, parseRunbookParams } from '../runbook/params.ts'
 import { runbookDirs } from '../runbook/read/find.ts'
-import { createRenderer } from '../runbook/render.ts'
 import { answerStep } from '../runbook/run/answer.ts'
 import { parseAnswers, type PreparedAnswers } from '../runbook/run/answers-file.ts'
 import type { Session } from '../runbook/run/session.ts'
@@ -107,20 +106,10 @@ async function driveOn(chosen: Chosen, flags: DriveFlags, signal: AbortSignal): 
 async function readFor(name: string, flags: StartFlags, { config }: OpenedContext) {
   const { lang: language } = flags
   const runbook = await openRunbook(name, { dirs: runbookDirs(config.runbook.dirs), actions: CATALOG, language })
-  const params = parseRunbookParams(runbook, parsePairs(flags.param ?? []), Object.keys(config.hosts))
+  const params = parseRunbookParams(runbook, parsePairs(flags.param ?? [], '--param '), {
+    hosts: Object.keys(config.hosts),
+  })
   return { runbook, params }
-}
-
-function parsePairs(pairs: readonly string[]): Record<string, string> {
-  const given: Record<string, string> = {}
-  for (const pair of pairs) {
-    const at = pair.indexOf('=')
-    if (at < 1) throw new OpsError('USAGE', `--param ${pair}: there is no "="`, { hint: '--param host=web-1' })
-    const name = pair.slice(0, at)
-    if (Object.hasOwn(given, name)) throw new OpsError('USAGE', `--param ${name} is given twice`)
-    given[name] = pair.slice(at + 1)
-  }
-  return given
 }
 
 async function readAnswers(
@@ -167,7 +156,7 @@ async function dryRun(name: string, flags: StartFlags, signal: AbortSignal): Pro
   const { runbook, params } = await readFor(name, flags, context)
   // Nothing of it is written down: a dry run leaves no trace.
   const traceless = { ...context, journal: openMemoryJournal({ clock: context.clock }) }
-  const steps = previewRun({ runbook, words: createRenderer(runbook, params), context: traceless, actions: CATALOG })
+  const steps = previewRun({ runbook, params, context: traceless, actions: CATALOG })
   if (flags.json) {
     const all: unknown[] = []
     for await (const step of steps) all.push(step)

@@ -3,12 +3,14 @@ import { formatDuration } from '../core/duration.ts'
 import { printableLine } from '../core/printable.ts'
 import { formatContact, readIncidents } from '../runbook/run/start.ts'
 import { isTicking, viewTimers } from '../runbook/incident/timers.ts'
-import type { View } from '../runbook/incident/view.ts'
+import { describeCondition, type View } from '../runbook/incident/view.ts'
+import { formatParamValue } from '../runbook/params.ts'
 import type { RunTools } from '../runbook/run/session.ts'
 import type { Config } from '../config/types.ts'
-import { print } from './output.ts'
+import { print, terminalWidth } from './output.ts'
 import { chooseLast, withSession, withTools, type IncidentFlags } from './runbook-open.ts'
-import { clockTime, commandLines, commandsFor, headLine, stepLine, stepLines, timerLine } from './runbook-lines.ts'
+import { commandLines, layOut, type Line } from './runbook-layout.ts'
+import { clockTime, commandsFor, headLine, stepLine, stepLines, timerLine } from './runbook-lines.ts'
 
 /** @param id undefined: the one that is open; all of them in short when several are */
 export async function printStatus(id: string | undefined, flags: IncidentFlags, signal: AbortSignal): Promise<void> {
@@ -28,7 +30,7 @@ export async function printStatus(id: string | undefined, flags: IncidentFlags, 
       await print(
         flags.json
           ? JSON.stringify(statusOf(view, { suffix, now }), null, 2)
-          : statusLines(view, { suffix, now, config }).join('\n'),
+          : layOut(statusLines(view, { suffix, now, config, width: terminalWidth() }), terminalWidth()).join('\n'),
       )
     },
     chooseLast,
@@ -87,6 +89,7 @@ export function statusOf(view: View, { suffix, now }: StatusFacts) {
     incident: id,
     runbook: { id: runbook.id, title: runbook.title, severity: runbook.severity, language: runbook.language },
     ...{ params, subject, drill, startedBy, lead },
+    changes: incident.changes.map(({ at, ...change }) => ({ ...change, at: iso(at) })),
     startedAt: iso(startedAt),
     ...(detectedAt !== undefined && { detectedAt: iso(detectedAt) }),
     state: closed ? closed.outcome : next.do === 'wait' || next.do === 'decide' ? 'waiting' : 'running',
@@ -107,9 +110,11 @@ export function statusOf(view: View, { suffix, now }: StatusFacts) {
       ...{ name: timer.name, title: timer.title, dueAt: iso(dueAt), state },
       fired: incident.fired.includes(timer.name),
     })),
-    steps: steps.map(({ step, state, waitingFor, record, phase }) => ({
-      ...{ number: step.number, id: step.id, title: view.words.text(step.title), phase: phase.title, state },
+    steps: steps.map(({ step, state, waitingFor, record, phase, words, missing }) => ({
+      ...{ number: step.number, id: step.id, title: words.title(step.title), phase: phase.title, state },
       ...(waitingFor !== undefined && { waitingFor }),
+      ...(missing.length > 0 && { needs: missing }),
+      ...(state === 'does-not-apply' && { because: describeCondition(step, words) }),
       ...(record && { by: record.by, at: iso(record.at), because: record.because, attempts: record.attempts }),
       ...(record?.assignee !== undefined && { assignee: record.assignee }),
     })),
@@ -125,12 +130,31 @@ export function statusOf(view: View, { suffix, now }: StatusFacts) {
   }
 }
 
-export function statusLines(view: View, { suffix, now, config }: StatusFacts & { readonly config: Config }): string[] {
+export interface StatusShown extends StatusFacts {
+  readonly config: Config
+  readonly width?: number | undefined
+}
+
+/** `mount /var`, and of one that was set meanwhile by whom and what it was before; what has no value is left out. */
+export function paramLines({ incident, runbook }: View): string[] {
+  return runbook.params.flatMap(({ name, type }) => {
+    const changes = incident.changes.filter(({ param }) => param === name)
+    const value = incident.params[name] ?? ''
+    if (value === '' && changes.length === 0) return []
+    const said = changes.map(
+      ({ by, at, from }) => `set by ${by} at ${clockTime(at)}, before: ${formatParamValue(type, from)}`,
+    )
+    return printableLine(`${name}: ${formatParamValue(type, value)}${said.length === 0 ? '' : ` (${said.join('; ')})`}`)
+  })
+}
+
+export function statusLines(view: View, { suffix, now, config, width }: StatusShown): Line[] {
   const { incident, steps, next, runbook } = view
   const { closed, startedBy, startedAt, lead } = incident
   const ago = formatDuration(now - startedAt)
   const timers = timerLine(incident, now)
-  const lines = [
+  const params = paramLines(view)
+  const lines: Line[] = [
     headLine(view),
     `started by ${startedBy} at ${clockTime(startedAt)}, ${ago} ago; in command: ${lead}`,
     ...(timers === '' ? [] : [`timers: ${timers}`]),
@@ -138,12 +162,13 @@ export function statusLines(view: View, { suffix, now, config }: StatusFacts & {
       ? []
       : ['the runbook was edited since; this run goes on with the copy it began with']),
   ]
+  if (params.length > 0) lines.push(`params: ${params.join(', ')}`)
   for (const phase of runbook.phases) {
     lines.push('', `${phase.number}. ${phase.title}`)
     for (const step of steps.filter((one) => one.phase.number === phase.number)) {
-      lines.push(`  ${stepLine(step, view)}`)
+      lines.push(`  ${stepLine(step)}`)
       const isHere = (next.do === 'wait' || next.do === 'decide') && next.step.step.id === step.step.id
-      if (isHere) lines.push(...stepLines(step, view))
+      if (isHere) lines.push(...stepLines(step, view.words))
     }
   }
   if (closed) lines.push('', `${closed.outcome} at ${clockTime(closed.at)} by ${closed.by}: ${closed.reason}`)
@@ -151,7 +176,7 @@ export function statusLines(view: View, { suffix, now, config }: StatusFacts & {
   const contacts = Object.values(config.runbook.contacts)
   if (!closed && contacts.length > 0) lines.push('', 'Contacts', ...contacts.map((one) => `  ${formatContact(one)}`))
   const commands = commandsFor(view, suffix)
-  if (commands.length > 0) lines.push('', 'Go on:', ...commandLines(commands))
+  if (commands.length > 0) lines.push('', 'Go on:', ...commandLines(commands, width))
   return lines
 }
 

@@ -1,9 +1,12 @@
 /** A terminal for a walk: one key at a time, a line of text when it is asked for, and a last line that is written over. */
 import { createInterface } from 'node:readline/promises'
 import { printableLine } from '../core/printable.ts'
+import { wrapText } from '../report/width.ts'
+import { layOut, type Line, type Painter } from './runbook-layout.ts'
 
 export interface Terminal {
-  say(lines: readonly string[]): void
+  /** Wrapped to its width, but for what is to stay whole. */
+  say(lines: readonly Line[]): void
   /** The last line, until something else is said. */
   status(text: string): void
   /**
@@ -15,10 +18,8 @@ export interface Terminal {
   line(question: string): Promise<string | undefined>
   /** Calls back on a key while something runs; returns what ends that. */
   listen(onKey: (key: string) => void): () => void
-  /** Emphasis, where the terminal has colours. */
-  readonly bold: (text: string) => string
-  readonly red: (text: string) => string
-  readonly dim: (text: string) => string
+  /** In columns. */
+  width(): number
   close(): void
 }
 
@@ -41,15 +42,16 @@ const POLL_MS = 300
 export async function openTerminal(): Promise<Terminal> {
   const { stdin, stdout } = process
   const { default: chalk } = await import('chalk')
-  const plain = (text: string) => text
   const color = Boolean(stdout.isTTY) && !process.env['NO_COLOR']
+  const paint: Painter = (tone, text) => (color ? chalk[tone](text) : text)
+  const width = () => stdout.columns || 80
   let drawn = false
   const clear = () => {
     if (drawn) stdout.write(CLEAR_LINE)
     drawn = false
   }
   const status = (text: string) => {
-    stdout.write(CLEAR_LINE + printableLine(text, (stdout.columns ?? 80) - 1))
+    stdout.write(CLEAR_LINE + (wrapText(printableLine(text), width() - 1)[0] ?? ''))
     drawn = true
   }
   const raw = (on: boolean) => {
@@ -69,8 +71,13 @@ export async function openTerminal(): Promise<Terminal> {
   return {
     say(lines) {
       clear()
-      stdout.write(lines.map((line) => `${line}\n`).join(''))
+      stdout.write(
+        layOut(lines, width(), paint)
+          .map((line) => `${line}\n`)
+          .join(''),
+      )
     },
+    width,
     status,
     listen,
     key: ({ keys, status: text, changed, signal }) =>
@@ -117,9 +124,6 @@ export async function openTerminal(): Promise<Terminal> {
         reader.close()
       }
     },
-    bold: color ? chalk.bold : plain,
-    red: color ? chalk.red : plain,
-    dim: color ? chalk.dim : plain,
     close() {
       clear()
       raw(false)

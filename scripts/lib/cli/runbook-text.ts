@@ -2,7 +2,9 @@
 import { quoteArgv, type Argv } from '../core/quote.ts'
 import { formatDuration } from '../core/duration.ts'
 import type { Paint } from '../report/terminal.ts'
-import { displayWidth, padTo, wrapText } from '../report/width.ts'
+import { displayWidth, padTo } from '../report/width.ts'
+import { layOut, markdownLines, plainText } from './runbook-layout.ts'
+import { formatParamValue } from '../runbook/params.ts'
 import type { Param, Phase, Runbook, Step, Task, Timer, Verify } from '../runbook/types.ts'
 
 export interface TextOptions {
@@ -143,17 +145,15 @@ function paramLines(params: readonly Param[], layout: Layout): string[] {
     params.map(({ name, type, default: value, choices, description }): [string, string] => {
       const kind = choices ? choices.join(' | ') : type
       const origin =
-        value === undefined ? 'must be given' : value === '' ? 'may be left out' : `default ${valueText(type, value)}`
+        value === undefined
+          ? 'must be given'
+          : value === ''
+            ? 'may be left out'
+            : `default ${formatParamValue(type, value)}`
       return [name, `${kind}, ${origin}${description === '' ? '' : `. ${description}`}`]
     }),
     layout,
   )
-}
-
-function valueText(type: Param['type'], value: NonNullable<Param['default']>): string {
-  if (type === 'duration') return formatDuration(Number(value))
-  if (typeof value === 'boolean') return value ? 'yes' : 'no'
-  return String(value)
 }
 
 function timerLine({ title, afterMs, stoppedBy }: Timer): [string, string] {
@@ -165,42 +165,10 @@ function pairs(rows: readonly (readonly [string, string])[], layout: Layout): st
   return rows.flatMap(([name, value]) => hanging(`  ${padTo(name, width)}  `, value, layout))
 }
 
-/** Markdown as text: paragraphs are wrapped anew, lists and code keep their lines. */
-function prose(text: string, indent: string, layout: Layout): string[] {
-  if (text === '') return []
-  const lines: string[] = []
-  let paragraph: string[] = []
-  let fence = false
-  const flush = () => {
-    if (paragraph.length > 0) lines.push(...hanging(indent, plainText(paragraph.join(' ')), layout))
-    paragraph = []
-  }
-  for (const line of text.split('\n')) {
-    const isFence = /^\s*(?:`{3}|~{3})/.test(line)
-    if (fence || isFence) {
-      flush()
-      fence = fence !== isFence
-      if (!isFence) lines.push(`${indent}  ${line}`)
-    } else if (/^\s*(?:[-*+]|\d+[.)]|[|>#])\s|^\s*\|/.test(line)) {
-      flush()
-      lines.push(...hanging(`${indent}${/^\s*/.exec(line)?.[0] ?? ''}`, plainText(line.trim()), layout))
-    } else if (line.trim() === '') {
-      flush()
-      lines.push('')
-    } else paragraph.push(line.trim())
-  }
-  flush()
-  return lines
-}
-
-/** Without what only a web page shows: bold marks, and where links lead outside of the page. */
-function plainText(text: string): string {
-  return text.replace(/\*\*(.+?)\*\*/g, '$1').replace(/(?<!!)\[([^\]]+)\]\(([^)\s]+)\)/g, '$1 ($2)')
+function prose(text: string, indent: string, { width }: Layout): string[] {
+  return layOut(markdownLines(text, indent), width)
 }
 
 function hanging(head: string, text: string, { width }: Layout): string[] {
-  if (width === undefined) return [`${head}${text}`]
-  const indent = displayWidth(head)
-  const lines = wrapText(text, Math.max(20, width - indent))
-  return lines.map((line, index) => `${index === 0 ? head : ' '.repeat(indent)}${line}`)
+  return layOut([{ head, text }], width)
 }

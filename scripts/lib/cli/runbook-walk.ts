@@ -4,7 +4,10 @@
  */
 import { OpsError } from '../core/errors.ts'
 import { EXIT_CODE_OF } from '../core/exit.ts'
-import { printable, printableLine } from '../core/printable.ts'
+import { printableLine } from '../core/printable.ts'
+import { wrapItems } from '../report/width.ts'
+import type { IncidentEvent } from '../runbook/incident/types.ts'
+import { formatParamValue } from '../runbook/params.ts'
 import type { Stop } from '../runbook/run/advance.ts'
 import type { PreparedAnswers } from '../runbook/run/answers-file.ts'
 import type { Session } from '../runbook/run/session.ts'
@@ -14,7 +17,8 @@ import { formatError } from './print-error.ts'
 import { endLines, goOn, settle, type DriveOptions, type Say } from './runbook-drive.ts'
 import { choicesFor, type Choice, type Walking } from './runbook-choices.ts'
 import type { Chosen } from './runbook-open.ts'
-import { COMMAND, headLine, plain, stepLine, stepLines, timerLine } from './runbook-lines.ts'
+import { whole, type Line } from './runbook-layout.ts'
+import { COMMAND, headLine, outputLine, plain, stepLine, stepLines, textLines, timerLine } from './runbook-lines.ts'
 import { CTRL_C, openTerminal, type Terminal } from './runbook-terminal.ts'
 
 export interface WalkOptions {
@@ -35,9 +39,9 @@ export async function walk(chosen: Chosen, options: WalkOptions): Promise<number
 
 async function walkOn(chosen: Chosen, options: WalkOptions, terminal: Terminal): Promise<number> {
   const { session, suffix } = chosen
-  const say: Say = async (line) => terminal.say([printable(line)])
+  const say: Say = async (line) => terminal.say([line])
   const entered = new Set<number>()
-  terminal.say(['', terminal.bold(headLine(session.view())), ...introLines(session)])
+  terminal.say(['', { text: headLine(session.view()), tone: 'bold' }, ...introLines(session)])
   for (;;) {
     const { stop, left } = await runOn(session, { options, terminal, entered, say })
     if (stop.kind === 'closed' || (stop.kind === 'decide' && options.yes && stop.step.state === 'failed')) {
@@ -92,7 +96,7 @@ async function runOn(
     ...{ yes: options.yes, json: false, prepared: options.prepared },
     mayEnter: (phase) => !left && entered.has(phase.number),
     onStart: (step) => {
-      running = { title: `${step.number} ${plain(session.view().words.text(step.title))}`, since: performance.now() }
+      running = { title: `${step.number} ${plain(session.view().words.title(step.title))}`, since: performance.now() }
       draw()
     },
   }
@@ -111,43 +115,50 @@ function show({ session, terminal }: Walking, stop: Stop): void {
   const view = session.view()
   switch (stop.kind) {
     case 'phase':
-      return terminal.say(phaseLines(session, stop.phase, terminal))
+      return terminal.say(phaseLines(session, stop.phase))
     case 'waiting':
     case 'decide': {
       const { state, record } = stop.step
       const bad = state === 'failed' || state === 'unknown'
-      const line = stepLine(stop.step, view)
-      const seen = bad && record?.because ? [terminal.red(`      ${printableLine(record.because)}`)] : []
+      const text = stepLine(stop.step)
+      const seen: Line[] =
+        bad && record?.because ? [{ text: `      ${printableLine(record.because)}`, tone: 'red' }] : []
       const output = bad ? lastOutput(session, stop.step.step.id) : []
       const asked = stop.kind === 'waiting' ? questionLines(stop, session) : []
-      return terminal.say([
-        '',
-        bad ? terminal.red(line) : terminal.bold(line),
-        ...stepLines(stop.step, view),
-        ...output,
-        ...seen,
-        ...asked,
-      ])
+      const head: Line = { text, tone: bad ? 'red' : 'bold' }
+      return terminal.say(['', head, ...stepLines(stop.step, view.words), ...output, ...seen, ...asked])
     }
     case 'busy':
       return terminal.say(['', printableLine(stop.because)])
     case 'rollback':
-      return terminal.say(['', terminal.red('it is being rolled back')])
+      return terminal.say(['', { text: 'it is being rolled back', tone: 'red' }])
     case 'closed':
   }
 }
 
 /** What is asked before a machine goes on. */
-function questionLines({ step, for: waits }: Extract<Stop, { kind: 'waiting' }>, session: Session): string[] {
+function questionLines({ step, for: waits }: Extract<Stop, { kind: 'waiting' }>, session: Session): Line[] {
   const { confirm, approve, id } = step.step
+  if (waits === 'param') return step.missing.flatMap((name) => paramLine(session, name))
   if (waits === 'confirm' && typeof confirm === 'string') {
-    return [`      ${printableLine(plain(session.view().words.text(confirm)))}`]
+    return [`      ${printableLine(plain(step.words.text(confirm)))}`]
   }
   if (waits !== 'approval') return []
   const { startedBy } = session.journal.incident()
   return [
-    `      ${printableLine(`Somebody else than ${startedBy} (${approve}) agrees in another shell: ${COMMAND} approve ${id}`)}`,
+    printableLine(`      Somebody else than ${startedBy} (${approve}) agrees in another shell:`),
+    whole(`      ${COMMAND} approve ${id}`),
   ]
+}
+
+/** What a value is wanted for. */
+function paramLine({ runbook }: Session, wanted: string): Line[] {
+  return runbook.params
+    .filter(({ name }) => name === wanted)
+    .map(({ name, type, choices, description }) => {
+      const kind = choices?.join(' | ') ?? type
+      return printableLine(`      ${name}: ${kind}${description === '' ? '' : `. ${description}`}`)
+    })
 }
 
 /** @returns the exit code at the end, `left` when the operator leaves, undefined to go on */
@@ -156,8 +167,10 @@ async function answerOne(walking: Walking, stop: Stop): Promise<number | 'left' 
   const choices = choicesFor(walking, stop)
   const { seq } = session.journal.incident()
   for (const group of [choices.filter(({ isCommon }) => !isCommon), choices.filter(({ isCommon }) => isCommon)]) {
-    const line = group.map(({ key, label }) => `[${key}] ${label}`).join('  ')
-    if (line !== '') terminal.say([`      ${group[0]?.isCommon ? terminal.dim(line) : line}`])
+    const items = group.map(({ key, label }) => `[${key}] ${label}`)
+    const tone = group[0]?.isCommon ? ({ tone: 'dim' } as const) : {}
+    const fitting = wrapItems(items, '  ', terminal.width() - 6)
+    terminal.say(fitting.map((text): Line => ({ head: '      ', text, ...tone })))
   }
   const key = await terminal.key({
     keys: choices.flatMap((choice) => [choice.key, ...(choice.alias ?? [])]),
@@ -186,7 +199,7 @@ async function act({ terminal, session }: Walking, choice: Choice | undefined): 
       ['INTERRUPTED', 'TERMINATED', 'DATA_MISMATCH', 'CANNOT_WRITE'].includes(error.code)
     )
       throw error
-    terminal.say(formatError(error).map((line) => terminal.red(session.context.redact(line))))
+    terminal.say(formatError(error).map((line) => ({ text: session.context.redact(line), tone: 'red' })))
     return undefined
   }
 }
@@ -194,19 +207,26 @@ async function act({ terminal, session }: Walking, choice: Choice | undefined): 
 function tellChange({ session, terminal }: Walking, seq: number): undefined {
   const news = session.journal.events().filter((event) => event.seq > seq)
   for (const event of news) {
-    const what =
-      event.kind === 'step.answered'
-        ? `${event.step}: ${event.answer}`
-        : event.kind === 'timer.fired'
-          ? `NOT IN TIME: ${event.title}`
-          : event.kind === 'escalated'
-            ? `CALL ${event.contact}`
-            : event.kind === 'noted'
-              ? `note: ${event.text}`
-              : event.kind
-    terminal.say([terminal.bold(printableLine(`  * ${event.who}: ${what}`))])
+    terminal.say([{ text: printableLine(`  * ${event.who}: ${newsOf(event)}`), tone: 'bold' }])
   }
   return undefined
+}
+
+function newsOf(event: IncidentEvent): string {
+  switch (event.kind) {
+    case 'step.answered':
+      return `${event.step}: ${event.answer}`
+    case 'param.set':
+      return `${event.param} set to ${formatParamValue(undefined, event.to)}`
+    case 'timer.fired':
+      return `NOT IN TIME: ${event.title}`
+    case 'escalated':
+      return `CALL ${event.contact}`
+    case 'noted':
+      return `note: ${event.text}`
+    default:
+      return event.kind
+  }
 }
 
 function isFree(session: Session): boolean {
@@ -215,49 +235,40 @@ function isFree(session: Session): boolean {
 
 function leave({ session, suffix }: Chosen, terminal: Terminal): number {
   const command = `${COMMAND} resume ${session.id}${suffix.replace(/ --incident \S+/, '')}`
-  terminal.say(['', `left; ${session.id} stays open. To come back: ${command}`])
+  terminal.say(['', `left; ${session.id} stays open. To come back:`, whole(`  ${command}`)])
   return EXIT_CODE_OF.NEEDS_HUMAN
 }
 
-function introLines({ runbook, context, view }: Session): string[] {
-  const text = view().words.text(runbook.intro).trim()
+function introLines({ runbook, context, view }: Session): Line[] {
+  const text = textLines(view().words.text(runbook.intro), '  ')
   const contacts = Object.values(context.config.runbook.contacts).map(({ role, name, phone }) =>
     [role, name, phone].filter(Boolean).join(' '),
   )
   return [
-    ...(text === '' ? [] : ['', ...text.split('\n').map((line) => `  ${printable(line)}`)]),
+    ...(text.length === 0 ? [] : ['', ...text]),
     ...(contacts.length === 0 ? [] : ['', printableLine(`  To call: ${contacts.join('; ')}`)]),
   ]
 }
 
 /** The pause point: what the phase is for. Done from memory it is listed whole first, then confirmed item by item. */
-function phaseLines(session: Session, phase: Phase, terminal: Terminal): string[] {
+function phaseLines(session: Session, phase: Phase): Line[] {
   const view = session.view()
-  const text = view.words.text(phase.text).trim()
-  const items = view.steps
-    .filter((step) => step.phase.number === phase.number)
-    .map((step) => `  ${stepLine(step, view)}`)
+  const items = view.steps.filter((step) => step.phase.number === phase.number).map((step) => stepLine(step))
   const fromMemory = session.runbook.mode === 'do-confirm'
+  const head = `── ${phase.number} of ${session.runbook.phases.length}: ${printableLine(plain(phase.title))} ──`
   return [
-    ...[
-      '',
-      terminal.bold(`── ${phase.number} of ${session.runbook.phases.length}: ${printableLine(plain(phase.title))} ──`),
-    ],
-    ...(text === '' ? [] : text.split('\n').map((line) => `  ${printable(line)}`)),
-    ...items,
+    '',
+    { text: head, tone: 'bold' },
+    ...textLines(view.words.text(phase.text), '  '),
+    ...items.map((text) => `  ${text}`),
     ...(fromMemory ? ['  Do them from memory, then confirm them one by one.'] : []),
   ]
 }
 
 /** The end of what a step said, for whoever has to decide. */
-function lastOutput({ journal }: Session, step: string): string[] {
+function lastOutput({ journal }: Session, step: string): Line[] {
   const ended = journal.events().findLast((event) => event.kind === 'step.ended' && event.step === step)
   if (ended?.kind !== 'step.ended') return []
   const output = ended.evidence.at(-1)?.output?.trimEnd() ?? ''
-  return output === ''
-    ? []
-    : output
-        .split('\n')
-        .slice(-8)
-        .map((line) => `      | ${printable(line)}`)
+  return output === '' ? [] : output.split('\n').slice(-8).map(outputLine)
 }

@@ -1,9 +1,9 @@
 /** Params of a runbook from text (the command line, a default) to typed values. How they reach commands is in render.ts. */
-import { parseDuration } from '../core/duration.ts'
+import { formatDuration, parseDuration } from '../core/duration.ts'
 import { messageOf, OpsError } from '../core/errors.ts'
 import { nearestName } from '../core/nearest.ts'
 import { printableLine } from '../core/printable.ts'
-import type { Param, ParamValue, Runbook } from './types.ts'
+import type { Param, ParamType, ParamValue, Runbook } from './types.ts'
 
 /** By name, in the order of the runbook. An empty text is one that was left out, whatever its type. */
 export type ParamValues = Readonly<Record<string, ParamValue>>
@@ -14,15 +14,21 @@ export const LOCAL = 'local'
 /** One argument of a program may be 128 KiB (MAX_ARG_STRLEN of Linux); nobody types as much. */
 const MAX_LENGTH = 16 * 1024
 
+export interface ParamsKnown {
+  /** The names of opskit.yaml; `localhost` means `local`. */
+  readonly hosts: readonly string[]
+  /** Values of what is not given; absent: the defaults. */
+  readonly before?: ParamValues
+}
+
 /**
  * @param given as typed: `{ host: 'web-1' }`
- * @param hosts the names of opskit.yaml; `localhost` means `local`
  * @throws OpsError USAGE naming everything that is wrong: unknown names with the nearest, wrong types, what is missing
  */
 export function parseRunbookParams(
   { id, params }: Pick<Runbook, 'id' | 'params'>,
   given: Readonly<Record<string, string>>,
-  hosts: readonly string[],
+  { hosts, before }: ParamsKnown,
 ): ParamValues {
   const names = params.map(({ name }) => name)
   const unknown = Object.keys(given).filter((name) => !names.includes(name))
@@ -35,6 +41,8 @@ export function parseRunbookParams(
   })
   const values = params.flatMap((param): [string, ParamValue][] => {
     const text = Object.hasOwn(given, param.name) ? given[param.name] : undefined
+    const known = text === undefined ? before?.[param.name] : undefined
+    if (known !== undefined) return [[param.name, known]]
     try {
       const left = text === undefined || (text === '' && param.default === '')
       const value = left ? param.default : parseParamValue(param, text)
@@ -51,6 +59,30 @@ export function parseRunbookParams(
     throw new OpsError('USAGE', wrong.map(({ message }) => message).join('; '), hint === undefined ? {} : { hint })
   }
   return Object.fromEntries(values)
+}
+
+/**
+ * `name=value` of each, as typed.
+ * @param flag what stands before each in a message: `--param `
+ * @throws OpsError USAGE
+ */
+export function parsePairs(pairs: readonly string[], flag = ''): Record<string, string> {
+  const given: Record<string, string> = {}
+  for (const pair of pairs) {
+    const at = pair.indexOf('=')
+    if (at < 1) throw new OpsError('USAGE', `${flag}${pair}: there is no "="`, { hint: `${flag}host=web-1` })
+    const name = pair.slice(0, at)
+    if (Object.hasOwn(given, name)) throw new OpsError('USAGE', `${flag}${name} is given twice`)
+    given[name] = pair.slice(at + 1)
+  }
+  return given
+}
+
+/** A value as people read it; of none: `nothing`. */
+export function formatParamValue(type: ParamType | undefined, value: ParamValue): string {
+  if (value === '') return 'nothing'
+  if (typeof value === 'boolean') return value ? 'yes' : 'no'
+  return type === 'duration' && typeof value === 'number' ? formatDuration(value) : printableLine(String(value), 200)
 }
 
 /** @throws OpsError USAGE that names the param */

@@ -17,6 +17,8 @@ export interface Reference {
 
 export interface Renderer {
   text(template: string): string
+  /** As text, with `…` for what has no value. */
+  title(template: string): string
   argv(argv: readonly string[]): string[]
   /** Deep: of an action. A text that is nothing but `{{name}}` becomes the typed value. */
   value(template: unknown): unknown
@@ -40,6 +42,11 @@ export function variableOf(name: string): string {
   return `OPSKIT_${name.toUpperCase()}`
 }
 
+/** Params that a script reads from its environment. */
+export function variablesIn(script: string): string[] {
+  return [...script.matchAll(/\bOPSKIT_([A-Z][A-Z0-9_]*)/g)].map(({ 1: name = '' }) => name.toLowerCase())
+}
+
 /** @param values of every param of the runbook: what parseRunbookParams returns */
 export function createRenderer({ params }: Pick<Runbook, 'params'>, values: ParamValues): Renderer {
   const types = new Map(params.map(({ name, type }) => [name, type]))
@@ -51,6 +58,8 @@ export function createRenderer({ params }: Pick<Runbook, 'params'>, values: Para
     template.replace(REFERENCE, (whole, name: string) =>
       TEMPLATE_WORDS.includes(name) ? whole : (shown(name) ?? whole),
     )
+  const title = (template: string) =>
+    text(template.replace(REFERENCE, (whole, name: string) => (values[name] === '' ? '…' : whole)))
   const argv = (templates: readonly string[]) => templates.map(text)
   const value = (template: unknown): unknown => {
     if (typeof template === 'string') {
@@ -66,7 +75,7 @@ export function createRenderer({ params }: Pick<Runbook, 'params'>, values: Para
     return one.kind === 'action' ? { ...one, params: value(one.params) as Record<string, unknown> } : one
   }
   return {
-    ...{ text, argv, value },
+    ...{ text, title, argv, value },
     task: (task) => ({
       ...task,
       work: work(task.work),

@@ -81,6 +81,8 @@ export interface Step {
   /** It tells, and does not judge: an exit status or a critical finding does not fail the step. */
   readonly informs?: boolean
   readonly when?: Condition
+  /** Params that must have a value before it is run, although they may be left out at the start. */
+  readonly needs?: readonly string[]
   /** Asked before it runs; true: in the tool's own words. */
   readonly confirm?: string | true
   /** How often it is tried again after a failure. */

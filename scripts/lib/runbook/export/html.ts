@@ -2,14 +2,14 @@
 import { formatDuration } from '../../core/duration.ts'
 import { printable } from '../../core/printable.ts'
 import { formatMarkup, html, type Markup } from '../../report/markup.ts'
-import { describeEvidence, type ExportFacts, type TimelineEntry } from './facts.ts'
+import { describeEvidence, describeParam, type ExportFacts, type TimelineEntry } from './facts.ts'
 
 const STYLE = `body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1f24}
 table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;padding:.3rem .6rem;border-bottom:1px solid #d8dce2}
 pre{background:#f4f5f7;padding:.6rem;overflow:auto;max-height:20rem;white-space:pre-wrap}.bad{color:#b3261e;font-weight:600}
 td:first-child{white-space:nowrap}@media(prefers-color-scheme:dark){body{background:#16191d;color:#e6e8eb}pre{background:#22262b}}`
 
-export function renderHtml({ view, timeline, times }: ExportFacts): string {
+export function renderHtml({ view, timeline, times, params, cause }: ExportFacts): string {
   const { incident, runbook, steps } = view
   const { closed, id, drill, subject, startedAt, startedBy, lead } = incident
   const title = `${drill ? 'DRILL ' : ''}${runbook.title}`
@@ -39,6 +39,20 @@ export function renderHtml({ view, timeline, times }: ExportFacts): string {
             </tr>`,
         )}
       </table>
+      <h2>Params</h2>
+      <table>
+        ${params.map(
+          (param) =>
+            html`<tr>
+              <th scope="row">${param.name}</th>
+              <td>${printable(describeParam(param))}</td>
+            </tr>`,
+        )}
+      </table>
+      ${cause.length === 0 ? '' : html`<h2>Root cause</h2>`}
+      <table>
+        ${cause.map(({ at, who, step, evidence }) => row({ at, who, what: step, isNote: false, evidence }))}
+      </table>
       <h2>Steps</h2>
       <table>
         <tr>
@@ -48,10 +62,10 @@ export function renderHtml({ view, timeline, times }: ExportFacts): string {
           <th>Why</th>
         </tr>
         ${steps.map(
-          ({ step, state, record }) =>
+          ({ step, state, record, words }) =>
             html`<tr>
               <td>${step.number}</td>
-              <td>${view.words.text(step.title)}: ${state}</td>
+              <td>${words.title(step.title)}: ${state}</td>
               <td>${record?.by ?? ''}</td>
               <td>${record?.because ?? ''}</td>
             </tr>`,

@@ -2,7 +2,8 @@
 import { readFile } from 'node:fs/promises'
 import { formatDuration } from '../../core/duration.ts'
 import { printable, printableLine } from '../../core/printable.ts'
-import { describeEvidence, type ExportFacts, type TimelineEntry } from './facts.ts'
+import type { Evidence } from '../incident/types.ts'
+import { describeEvidence, describeParam, type Cause, type ExportFacts, type TimelineEntry } from './facts.ts'
 
 const TEMPLATE = new URL('../../../../templates/post-mortem.md', import.meta.url)
 /** Of one piece of evidence. */
@@ -14,7 +15,7 @@ export async function renderMarkdown(facts: ExportFacts): Promise<string> {
   return template.replace(/\{\{(\w+)\}\}/g, (whole, name: string) => values[name] ?? whole).replace(/\n{3,}/g, '\n\n')
 }
 
-function valuesOf({ view, timeline, times }: ExportFacts): Record<string, string> {
+function valuesOf({ view, timeline, times, params, cause }: ExportFacts): Record<string, string> {
   const { incident, runbook, steps } = view
   const { closed, lead, startedAt, startedBy, subject, drill } = incident
   const notes = timeline.filter(({ isNote }) => isNote)
@@ -36,15 +37,19 @@ function valuesOf({ view, timeline, times }: ExportFacts): Record<string, string
       .join('\n'),
     steps: steps
       .map(
-        ({ step, state, record }) =>
-          `| ${step.number} ${cell(plain(view.words.text(step.title)))} | ${state} | ${cell(record?.by ?? '')} | ${cell(record?.because ?? '')} |`,
+        ({ step, state, record, words }) =>
+          `| ${step.number} ${cell(plain(words.title(step.title)))} | ${state} | ${cell(record?.by ?? '')} | ${cell(record?.because ?? '')} |`,
       )
       .join('\n'),
+    params: params.map((param) => `${param.name}: ${cell(describeParam(param))}`).join('<br>') || '–',
+    cause: cause
+      .map(({ at, who, step, evidence }) => quoteLines({ at, who, step: plain(step), evidence }))
+      .join('\n\n'),
     notes: notes.map(({ at, who, what }) => `- ${time(at)} ${cell(who)}: ${cell(what)}`).join('\n'),
     deviations: deviations
       .map(
-        ({ step, state, record }) =>
-          `- ${step.number} ${cell(plain(view.words.text(step.title)))}: ${state}. ${cell(record?.because ?? '')}`,
+        ({ step, state, record, words }) =>
+          `- ${step.number} ${cell(plain(words.title(step.title)))}: ${state}. ${cell(record?.because ?? '')}`,
       )
       .join('\n'),
     timeline: timeline.map(entryLines).join('\n'),
@@ -53,15 +58,25 @@ function valuesOf({ view, timeline, times }: ExportFacts): Record<string, string
 
 function entryLines({ at, who, what, evidence }: TimelineEntry): string {
   const lines = evidence.flatMap((one) => {
-    const output = one.output?.trimEnd().split('\n') ?? []
-    const shown = output.length > MAX_LINES ? ['…', ...output.slice(-MAX_LINES)] : output
-    // A fence longer than any run of backticks in it cannot be closed by it (CommonMark 4.5).
-    const fence = '`'.repeat(Math.max(3, ...shown.map((line) => (/`+/.exec(line)?.[0].length ?? 0) + 1)))
-    const block =
-      shown.length === 0 ? [] : ['', `  ${fence}text`, ...shown.map((line) => `  ${printable(line)}`), `  ${fence}`, '']
-    return [`  - ${cell(describeEvidence(one))}`, ...block]
+    const block = outputLines(one).map((line) => `  ${line}`)
+    return [`  - ${cell(describeEvidence(one))}`, ...(block.length === 0 ? [] : ['', ...block, ''])]
   })
   return [`- **${time(at)}** ${cell(who)}: ${cell(what)}`, ...lines].join('\n')
+}
+
+/** A quotation: whose words, of which step, and what was seen there. */
+function quoteLines({ at, who, step, evidence }: Cause): string {
+  const seen = evidence.flatMap((one) => ['', cell(describeEvidence(one)), ...outputLines(one)])
+  return [`${cell(who)} at ${time(at)}, ${cell(step)}:`, ...seen].map((line) => `> ${line}`.trimEnd()).join('\n')
+}
+
+function outputLines({ output = '' }: Evidence): string[] {
+  if (output.trim() === '') return []
+  const lines = output.trimEnd().split('\n')
+  const shown = lines.length > MAX_LINES ? ['…', ...lines.slice(-MAX_LINES)] : lines
+  // A fence longer than any run of backticks in it cannot be closed by it (CommonMark 4.5).
+  const fence = '`'.repeat(Math.max(3, ...shown.map((line) => (/`+/.exec(line)?.[0].length ?? 0) + 1)))
+  return [`${fence}text`, ...shown.map((line) => printable(line)), fence]
 }
 
 /** Without the marks of Markdown, which would be shown as they are. */

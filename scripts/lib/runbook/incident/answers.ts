@@ -75,6 +75,7 @@ type Rule = (view: View, target: StepView, request: AnswerRequest) => void
 const RULES: Readonly<Record<Answer, Rule>> = {
   done(view, target, { evidence = [] }) {
     refuseAhead(view, target)
+    refuseWithout(target)
     const { step, state, waitingFor } = target
     const name = nameOf(target)
     const operators = evidence.some(({ of }) => of === 'operator')
@@ -113,6 +114,7 @@ const RULES: Readonly<Record<Answer, Rule>> = {
   confirm(view, target) {
     if (target.step.confirm === undefined) throw refused(`${nameOf(target)} asks for no confirmation`, 'next')
     refuseAhead(view, target)
+    refuseWithout(target)
     if (target.waitingFor === 'approval') {
       throw refused(
         `${nameOf(target)} needs the agreement of ${target.step.approve} first`,
@@ -122,6 +124,7 @@ const RULES: Readonly<Record<Answer, Rule>> = {
   },
   approve({ incident }, target, { by }) {
     if (target.step.approve === undefined) throw refused(`${nameOf(target)} needs nobody's agreement`, 'next')
+    refuseWithout(target)
     if (by !== incident.startedBy) return
     throw new OpsError('NOT_PERMITTED', `${by} started this run, so somebody else has to agree to ${nameOf(target)}`, {
       hint: `Another operator: npx zx scripts/runbook.ts approve ${target.step.id} (on a shared account with OPSKIT_USER=NAME)`,
@@ -144,12 +147,13 @@ function answeredBefore(target: StepView, { answer, reason, evidence = [] }: Ans
   if (!isSettled(target) || !record) return undefined
   const was = `${record.by} ${record.automatic ? `(${record.automatic}) ` : ''}at ${time(record.at)}`
   const same = { done: 'done', skip: 'skipped', override: 'overridden' } as const
+  const settled = state === 'does-not-apply' ? 'skipped' : state
   const told = evidence.filter(({ of }) => of === 'operator').length > 0
   const isSame =
-    answer !== 'redo' && state === same[answer] && (reason === undefined || reason === record.because) && !told
-  if (isSame) return { events: [], because: `${name} was ${state} already, by ${was}` }
+    answer !== 'redo' && settled === same[answer] && (reason === undefined || reason === record.because) && !told
+  if (isSame) return { events: [], because: `${name} was ${settled} already, by ${was}` }
   const why = record.because ? `: ${record.because}` : ''
-  throw new OpsError('FAILED', `${name} was answered already: ${state}, by ${was}${why}`, {
+  throw new OpsError('FAILED', `${name} was answered already: ${settled}, by ${was}${why}`, {
     hint: 'The first answer counts. What else you know: npx zx scripts/runbook.ts note TEXT',
   })
 }
@@ -164,15 +168,20 @@ function refuseWhenClosed({ incident }: View, target: StepView): void {
 }
 
 /** Within a phase what humans do may come in any order; the next phase begins when the one before is over. */
-function refuseAhead({ steps, words }: View, target: StepView): void {
+function refuseAhead({ steps }: View, target: StepView): void {
   const current = steps.find((step) => !isSettled(step))
   if (!current || current.phase.number >= target.phase.number) return
-  const { when } = target.step
-  if (when && !words.holds(when)) throw refused(`${nameOf(target)} does not apply here`, 'status')
+  if (target.state === 'does-not-apply') throw refused(`${nameOf(target)} does not apply here`, 'status')
   throw refused(
     `${nameOf(target)} comes later: phase ${current.phase.number} still waits for ${nameOf(current)}`,
     'status',
   )
+}
+
+/** Nobody can agree to what is not known yet. */
+function refuseWithout(target: StepView): void {
+  const [name] = target.missing
+  if (name !== undefined) throw refused(`${nameOf(target)} needs a value for ${name} first`, `set ${name}=…`)
 }
 
 function needReason(answer: 'skip' | 'override', target: StepView, reason: string | undefined): void {

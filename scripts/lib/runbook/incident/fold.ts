@@ -1,8 +1,9 @@
 /** What an incident is, as a pure fold of its events. What its runbook makes of that is in view.ts. */
 import { OpsError } from '../../core/errors.ts'
+import type { ParamValues } from '../params.ts'
 import type { Incident, IncidentEvent, StepRecord } from './types.ts'
 
-const NOTHING_YET = { state: 'pending', because: '', attempts: 0, witnessed: false } as const
+const NOTHING_YET = { state: 'pending', because: '', attempts: 0, witnessed: false, ranWith: [] } as const
 
 /** @throws OpsError DATA_MISMATCH when the first event does not open an incident */
 export function incidentFrom(events: readonly IncidentEvent[]): Incident {
@@ -21,7 +22,7 @@ export function openIncident(first: IncidentEvent | undefined): Incident {
     ...{ id, runbook, params, subject, drill, timers, ladder, seq },
     ...(detectedAt !== undefined && { detectedAt }),
     ...{ startedAt: at, startedBy: who, lead: who, lastAt: at },
-    ...{ reached: {}, fired: [], rungs: [], steps: {} },
+    ...{ changes: [], reached: {}, fired: [], rungs: [], steps: {} },
   }
 }
 
@@ -38,7 +39,12 @@ export function applyEvent(before: Incident, event: IncidentEvent): Incident {
     case 'rollback.started':
     case 'rollback.ended': {
       const known = before.steps[event.step] ?? { ...NOTHING_YET, ...act }
-      return { ...incident, steps: { ...before.steps, [event.step]: moveStep(known, event) } }
+      return { ...incident, steps: { ...before.steps, [event.step]: moveStep(known, event, before.params) } }
+    }
+    case 'param.set': {
+      const { param, from, to } = event
+      const changes = [...before.changes, { ...act, param, from, to }]
+      return { ...incident, params: { ...before.params, [param]: to }, changes }
     }
     case 'acknowledged':
       return before.acknowledged ? incident : { ...incident, acknowledged: act }
@@ -70,20 +76,28 @@ type StepEvent = Extract<
   { readonly step: string; readonly kind: `step.${string}` | `rollback.${string}` }
 >
 
-function moveStep(step: StepRecord, event: StepEvent): StepRecord {
+function moveStep(step: StepRecord, event: StepEvent, params: ParamValues): StepRecord {
   const act = { by: event.who, at: event.at }
   switch (event.kind) {
     case 'step.started': {
       const { fencing } = event
       const attempts = step.attempts + 1
-      return { ...step, ...act, state: 'started', because: '', fencing, attempts, inEffectSince: event.seq }
+      const ranWith = [...step.ranWith, params]
+      return {
+        ...step,
+        ...act,
+        state: 'started',
+        because: '',
+        ...{ fencing, attempts, params, ranWith },
+        inEffectSince: event.seq,
+      }
     }
     case 'step.ended': {
       const state = event.result === 'ok' ? 'ran' : event.result
       return { ...step, ...act, state, because: event.because }
     }
     case 'step.answered':
-      return answered(step, event)
+      return answered(step, event, params)
     case 'step.refused':
       return { ...step, because: event.because }
     case 'step.assigned':
@@ -97,23 +111,29 @@ function moveStep(step: StepRecord, event: StepEvent): StepRecord {
   }
 }
 
-function answered(step: StepRecord, event: Extract<IncidentEvent, { kind: 'step.answered' }>): StepRecord {
+function answered(
+  step: StepRecord,
+  event: Extract<IncidentEvent, { kind: 'step.answered' }>,
+  params: ParamValues,
+): StepRecord {
   const act = { by: event.who, at: event.at }
   const because = event.reason ?? ''
   const witnessed = step.witnessed || (event.evidence ?? []).some(({ of }) => of === 'operator')
   const moved = { ...step, ...act, because, witnessed, automatic: event.automatic }
   switch (event.answer) {
     case 'confirm':
-      return { ...step, confirmed: act }
+      return { ...step, confirmed: { ...act, params } }
     case 'approve':
-      return { ...step, approved: act }
+      return { ...step, approved: { ...act, params } }
     case 'redo':
       return { ...moved, state: 'pending' }
     case 'skip':
-      return { ...moved, state: 'skipped' }
+      return { ...moved, state: 'skipped', params }
     case 'override':
       return { ...moved, state: 'overridden' }
     case 'done':
-      return { ...moved, state: 'done', inEffectSince: step.inEffectSince ?? event.seq }
+      return step.inEffectSince === undefined
+        ? { ...moved, state: 'done', params, ranWith: [params], inEffectSince: event.seq }
+        : { ...moved, state: 'done' }
   }
 }

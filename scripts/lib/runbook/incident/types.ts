@@ -10,8 +10,9 @@
  *   pending, failed, unknown -> skipped, overridden      an operator, with a reason
  *   pending -> done                        an operator, for what only a human can do; `verify` has to agree
  *   done, overridden, failed, unknown -> rolled-back     the rollback
- *   waiting is pending, and says for what
+ *   waiting is pending, and says for what; does-not-apply is pending or skipped, as long as its condition does not hold
  */
+import type { ParamValues } from '../params.ts'
 import type { Milestone, ParamValue, RunbookSeverity, Timer } from '../types.ts'
 
 /** What was seen: output of a command, words of an operator, a file. Redacted and bounded before it gets here. */
@@ -70,7 +71,7 @@ export type EventBody =
       readonly kind: 'opened'
       readonly incident: string
       readonly runbook: RunbookRef
-      readonly params: Readonly<Record<string, ParamValue>>
+      readonly params: ParamValues
       /** What it is about; empty when the runbook names nothing. */
       readonly subject: string
       readonly drill: boolean
@@ -79,6 +80,7 @@ export type EventBody =
       readonly timers: readonly Timer[]
       readonly ladder: readonly Rung[]
     }
+  | { readonly kind: 'param.set'; readonly param: string; readonly from: ParamValue; readonly to: ParamValue }
   /** `fencing`: of the lease under which it runs; while that lease lives, the step does. */
   | { readonly kind: 'step.started'; readonly step: string; readonly fencing: number; readonly command?: string }
   | {
@@ -145,6 +147,18 @@ export interface Act {
   readonly at: number
 }
 
+/** Of a param during an incident. */
+export interface ParamChange extends Act {
+  readonly param: string
+  readonly from: ParamValue
+  readonly to: ParamValue
+}
+
+/** Agreed to with these params: with others it has to be agreed to again. */
+export interface Agreement extends Act {
+  readonly params: ParamValues
+}
+
 export type RecordState =
   'pending' | 'started' | 'ran' | 'failed' | 'interrupted' | 'done' | 'skipped' | 'overridden' | 'rolled-back'
 
@@ -155,11 +169,15 @@ export interface StepRecord extends Act {
   readonly fencing?: number
   /** How often it was begun. */
   readonly attempts: number
-  readonly confirmed?: Act
-  readonly approved?: Act
+  readonly confirmed?: Agreement
+  readonly approved?: Agreement
   /** An operator wrote or attached what was seen. */
   readonly witnessed: boolean
   readonly assignee?: string
+  /** Params as they were when it was begun or answered. */
+  readonly params?: ParamValues
+  /** Those of each time that it may have changed something, oldest first. */
+  readonly ranWith: readonly ParamValues[]
   /** Number of the event by which it came into effect, or may have in part. */
   readonly inEffectSince?: number
   readonly rollback?: 'started' | 'ok' | 'failed'
@@ -169,7 +187,10 @@ export interface StepRecord extends Act {
 export interface Incident {
   readonly id: string
   readonly runbook: RunbookRef
-  readonly params: Readonly<Record<string, ParamValue>>
+  /** As they are now. */
+  readonly params: ParamValues
+  /** Each time one was set, oldest first. */
+  readonly changes: readonly ParamChange[]
   readonly subject: string
   readonly drill: boolean
   readonly startedAt: number

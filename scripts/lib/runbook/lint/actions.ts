@@ -7,7 +7,7 @@ import { referencesIn } from '../render.ts'
 import type { ReadRunbook } from '../read/parse.ts'
 import type { Complaint, Param, ParamType, Runbook, Step, Work } from '../types.ts'
 import { stepsOf } from './params.ts'
-import { tasksOf } from './sites.ts'
+import { tasksOf } from '../sites.ts'
 
 /** The catalog, handed in: a conductor does not import what it runs. */
 export type ActionCatalog = readonly ActionEntry[]

@@ -72,6 +72,7 @@ function compareSteps(one: Step, other: Step, { stepPlaceOf }: ReadRunbook): Com
         : [[key, one[key] !== undefined, other[key] !== undefined] as const],
     ),
     ['when', one.when, other.when],
+    ['needs', one.needs, other.needs],
     ['confirm', one.confirm !== undefined, other.confirm !== undefined],
     ['retries', one.retries, other.retries],
     ['approve', one.approve, other.approve],

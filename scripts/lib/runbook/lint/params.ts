@@ -1,9 +1,9 @@
 /** Are the params that a runbook uses there, and are those that are there used; and does none become code. */
 import { nearestName } from '../../core/nearest.ts'
-import { referencesIn, variableOf } from '../render.ts'
+import { referencesIn, variableOf, variablesIn } from '../render.ts'
 import type { ReadRunbook } from '../read/parse.ts'
 import type { Complaint, Param, Place, Runbook, Step } from '../types.ts'
-import { sitesOf, type Site } from './sites.ts'
+import { sitesOf, type Site } from '../sites.ts'
 
 interface Use {
   readonly name: string
@@ -43,12 +43,9 @@ function usesIn(read: ReadRunbook, runbook: Runbook): Use[] {
         })),
       ),
       ...(step.when ? [{ name: step.when.param, place: stepPlaceOf(step.number)(['when']) }] : []),
+      ...(step.needs ?? []).map((name, index) => ({ name, place: stepPlaceOf(step.number)(['needs', index]) })),
     ]),
   ]
-}
-
-function variablesIn(script: string): string[] {
-  return [...script.matchAll(/\bOPSKIT_([A-Z][A-Z0-9_]*)/g)].map(({ 1: name = '' }) => name.toLowerCase())
 }
 
 function undefinedParam({ name, place }: Use, known: readonly string[]): Complaint {

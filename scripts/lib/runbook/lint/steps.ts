@@ -6,7 +6,7 @@ import type { KnownActions } from '../read/block.ts'
 import type { ReadRunbook } from '../read/parse.ts'
 import type { Complaint, Runbook, Step } from '../types.ts'
 import { stepsOf } from './params.ts'
-import { sitesOf } from './sites.ts'
+import { sitesOf } from '../sites.ts'
 
 export interface Known {
   readonly actions: KnownActions

@@ -75,6 +75,7 @@ function stepFrom(
     readOnly: (data.read_only ?? false) || (task !== undefined && onlyLooks(task.work, actions)),
     ...(data.informs && { informs: true }),
     ...(when && { when }),
+    ...(data.needs && { needs: data.needs }),
     ...(confirm !== undefined && { confirm }),
     retries: data.retries ?? 0,
     ...(data.approve !== undefined && { approve: data.approve }),

@@ -95,6 +95,11 @@ export const blockSchema = z
     verify: verify.optional(),
     rollback: z.strictObject(work).optional().meta({ description: 'Takes it back' }),
     when: z.string().optional().meta({ description: '"{{name}}", "{{name}} == value" or "{{name}} != value"' }),
+    needs: z
+      .array(z.string())
+      .min(1)
+      .optional()
+      .meta({ description: 'Params that may be left out at the start, and are asked for when it comes to this item' }),
     confirm: z
       .union([z.literal([true, false, 'yes', 'no']), z.string().min(1)])
       .optional()

@@ -7,7 +7,7 @@ import type { Lease } from '../../journal/types.ts'
 import type { EventBody } from '../incident/types.ts'
 import { isSettled, type StepView, type View, type WaitingFor } from '../incident/view.ts'
 import type { Phase, Step } from '../types.ts'
-import { answerStep } from './answer.ts'
+import { tryAnswer } from './answer.ts'
 import type { PreparedAnswer } from './answers-file.ts'
 import { leaseNameOf, type Session } from './session.ts'
 import { runStep, type StepEnd } from './step.ts'
@@ -36,6 +36,8 @@ export interface AdvanceOptions {
   readonly onEnd?: (step: Step, end: StepEnd) => void
   readonly onPass?: (step: Step, because: string) => void
   readonly onAnswer?: (step: Step, because: string) => void
+  /** An answer given beforehand with which its verify did not agree. */
+  readonly onRefused?: (step: Step, because: string) => void
 }
 
 /** How often timers are looked at while a step runs. */
@@ -145,8 +147,13 @@ async function answerPrepared(
   if (!answer) return false
   const { as, ...request } = { as: undefined, ...answer }
   const answering = as === undefined ? session : { ...session, who: as }
-  const { because } = await answerStep(answering, { ...request, step: step.id }, options.signal)
-  options.onAnswer?.(step, because)
+  const answered = await tryAnswer(answering, { ...request, step: step.id }, options.signal)
+  if (answered.kind === 'refused') {
+    // Written down beforehand, and not so: a human has to look.
+    options.onRefused?.(step, answered.because)
+    return false
+  }
+  options.onAnswer?.(step, answered.because)
   return true
 }
 

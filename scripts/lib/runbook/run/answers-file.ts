@@ -80,7 +80,7 @@ function answerFor(written: Written, waitsFor: WaitingFor | 'decision'): Prepare
   if (waitsFor === 'decision') {
     return override === undefined ? undefined : { answer: 'override', reason: override, automatic: BY }
   }
-  if (!written.done && evidence === undefined) return undefined
+  if (waitsFor === 'param' || (!written.done && evidence === undefined)) return undefined
   const seen: Evidence[] = evidence === undefined ? [] : [{ of: 'operator', text: evidence }]
   return { answer: 'done', evidence: seen, automatic: BY }
 }

@@ -1,7 +1,9 @@
 /** What a run would do, step by step, with every param in place. Only what changes nothing is really run. */
 import type { ActionContext, ActionEntry } from '../../action/types.ts'
 import { formatDuration } from '../../core/duration.ts'
-import type { Renderer } from '../render.ts'
+import type { ParamValues } from '../params.ts'
+import { createRenderer, type Renderer } from '../render.ts'
+import { missingParams } from '../uses.ts'
 import type { Runbook, Step, Task } from '../types.ts'
 import { isLook } from './session.ts'
 import { describeWork, hostOf, runTask, type TaskResult } from './task.ts'
@@ -32,7 +34,7 @@ export interface PreviewedStep {
 
 export interface PreviewOptions {
   readonly runbook: Runbook
-  readonly words: Renderer
+  readonly params: ParamValues
   /** Its journal must be one in memory: a dry run leaves no trace. */
   readonly context: ActionContext
   readonly actions: readonly ActionEntry[]
@@ -40,25 +42,33 @@ export interface PreviewOptions {
 
 const SHOWN_OUTPUT = 600
 
-export async function* previewRun({ runbook, words, context, actions }: PreviewOptions): AsyncGenerator<PreviewedStep> {
+export async function* previewRun({
+  runbook,
+  params,
+  context,
+  actions,
+}: PreviewOptions): AsyncGenerator<PreviewedStep> {
+  const words = createRenderer(runbook, params)
   for (const phase of runbook.phases) {
     for (const step of phase.steps) {
       context.signal.throwIfAborted()
+      const missing = missingParams(step, params)
       const applies = !step.when || words.holds(step.when)
       const looks = step.task !== undefined && isLook(step)
       const would = !applies ? 'pass' : step.task === undefined ? 'wait' : looks ? 'look' : 'run'
       const tools = { context, actions, words, signal: context.signal, reason: `dry run of ${runbook.id}` }
-      const seen = would === 'look' && step.task ? await runTask(step.task, 'run', tools) : undefined
+      const seen =
+        would === 'look' && step.task && missing.length === 0 ? await runTask(step.task, 'run', tools) : undefined
       const task = (one: Task | undefined) => one && previewTask(one, words, context)
       const [work, verify, rollback] = [task(step.task), task(step.verify), task(step.rollback)]
       const { expect } = step.verify ?? {}
       yield {
         ...{ number: step.number, id: step.id, phase: phase.title, would },
-        title: words.text(step.title),
+        title: words.title(step.title),
         ...(work && { task: work }),
         ...(verify && { verify: { ...verify, ...(expect !== undefined && { expect: words.text(expect) }) } }),
         ...(rollback && { rollback }),
-        asks: asksOf(step),
+        asks: applies ? [...missing.map((name) => `a value of ${name}`), ...asksOf(step)] : [],
         ...(seen && {
           seen: {
             result: seen.result,

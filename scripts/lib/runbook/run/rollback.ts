@@ -5,8 +5,9 @@
 import { OpsError } from '../../core/errors.ts'
 import type { EventBody, Incident, Outcome } from '../incident/types.ts'
 import type { StepView, View } from '../incident/view.ts'
-import type { Renderer } from '../render.ts'
+import { createRenderer, type Renderer } from '../render.ts'
 import type { Step } from '../types.ts'
+import { paramsOfTask } from '../uses.ts'
 import { recordClosed } from './advance.ts'
 import { leaseNameOf, type Session } from './session.ts'
 import { mayHaveChanged } from './step.ts'
@@ -14,6 +15,8 @@ import { describeWork, hostOf, runTask, type TaskResult } from './task.ts'
 
 export interface RollbackStep {
   readonly step: Step
+  /** With the params that it was run with: a step that was run with several has as many. */
+  readonly words: Renderer
   /** Undefined: it cannot be taken back. */
   readonly command?: string
   readonly host?: string
@@ -38,7 +41,7 @@ export function planRollback(view: View): RollbackPlan {
   const inEffect = view.steps
     .filter((step) => isInEffect(step) && mayHaveChanged(step.step))
     .toSorted((a, b) => (b.record?.inEffectSince ?? 0) - (a.record?.inEffectSince ?? 0))
-    .map(({ step }) => describe(step, view.words))
+    .flatMap((step) => describe(step, view))
   return {
     steps: inEffect.filter(({ command }) => command !== undefined),
     stays: inEffect.filter(({ command }) => command === undefined),
@@ -70,39 +73,59 @@ function isInEffect({ record, state }: StepView): boolean {
   return record?.inEffectSince !== undefined && state !== 'rolled-back'
 }
 
-function describe(step: Step, words: Renderer): RollbackStep {
+/** One for each set of values of the params that its rollback speaks of, the last one first. */
+function describe({ step, record, words }: StepView, { runbook }: View): RollbackStep[] {
   const { rollback } = step
-  return rollback ? { step, command: describeWork(rollback.work, words), host: hostOf(rollback, words) } : { step }
+  if (!rollback) return [{ step, words }]
+  const used = paramsOfTask(rollback)
+  const byValues = new Map(
+    (record?.ranWith ?? []).map((params) => [JSON.stringify(used.map((name) => params[name])), params]),
+  )
+  return [...byValues.values()].reverse().map((params) => {
+    const then = createRenderer(runbook, params)
+    return { step, words: then, command: describeWork(rollback.work, then), host: hostOf(rollback, then) }
+  })
 }
 
 function begin(session: Session, reason: string): Incident {
   return session.journal.change((incident): EventBody[] => {
     if (incident.closed) throw new OpsError('FAILED', `${incident.id} was closed: ${incident.closed.reason}`)
     if (incident.rollback) return []
-    const steps = planRollback(session.view()).steps.map(({ step }) => step.id)
+    const steps = [...new Set(planRollback(session.view()).steps.map(({ step }) => step.id))]
     return [{ kind: 'rollback.began', steps, reason }]
   })
 }
 
 async function undo(
   session: Session,
-  { step }: StepView,
+  found: StepView,
   options: RollbackOptions & { readonly fencing: number },
 ): Promise<void> {
   const { context, actions, journal, id } = session
   const { signal, fencing } = options
-  const { words } = session.view()
+  const { step } = found
   signal.throwIfAborted()
   if (!step.rollback) return
-  const command = describeWork(step.rollback.work, words)
+  const parts = describe(found, session.view())
+  const command = parts.map((part) => part.command).join('\n')
   journal.change((): EventBody[] => [{ kind: 'rollback.started', step: step.id, fencing, command }])
   options.onStart?.(step)
-  const tools = { context: { ...context, signal }, actions, words, signal, reason: `${id} rollback of ${step.number}` }
-  const end = await runTask(step.rollback, 'rollback', tools)
+  const ends: TaskResult[] = []
+  for (const { words } of parts) {
+    const tools = {
+      context: { ...context, signal },
+      actions,
+      words,
+      signal,
+      reason: `${id} rollback of ${step.number}`,
+    }
+    ends.push(await runTask(step.rollback, 'rollback', tools))
+  }
+  const end = ends.find((one) => one.result !== 'ok') ?? ends.at(-1)
+  if (!end) return
   const result = end.result === 'ok' ? 'ok' : 'failed'
-  journal.change((): EventBody[] => [
-    { kind: 'rollback.ended', step: step.id, result, because: end.because, evidence: [end.evidence] },
-  ])
+  const evidence = ends.map((one) => one.evidence)
+  journal.change((): EventBody[] => [{ kind: 'rollback.ended', step: step.id, result, because: end.because, evidence }])
   options.onEnd?.(step, end)
 }
 
@@ -118,8 +141,8 @@ function close(session: Session, { id, rollback }: Incident): Outcome {
   return outcome
 }
 
-function describeRest({ step, state, record }: StepView): string {
-  const name = `${step.number} ${step.title}`
+function describeRest({ step, state, record, words }: StepView): string {
+  const name = `${step.number} ${words.title(step.title)}`
   if (record?.rollback === 'failed') return `${name}: its rollback FAILED (${record.because}): take it back by hand`
   if (record?.rollback === 'started') return `${name}: its rollback was interrupted: look how far it got`
   if (state === 'unknown') return `${name}: nobody knows how far it got, and it has no rollback`

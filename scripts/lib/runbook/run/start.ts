@@ -26,7 +26,7 @@ export interface StartOptions extends RunTools {
 /** @throws OpsError LOCKED (somebody is at it), UNREACHABLE and the like, USAGE (a secret as a param), CANNOT_WRITE */
 export async function startIncident(options: StartOptions): Promise<Session> {
   const { context, store, runbook, params, actions, who } = options
-  refuseSecrets(options)
+  refuseSecrets(params, context)
   const subject = subjectOf(runbook, params)
   if (!options.again) refuseTwin(options, subject)
   for (const warning of await reachHosts(context, hostsOf(runbook, createRenderer(runbook, params))))
@@ -133,7 +133,7 @@ function refuseTwin(options: StartOptions, subject: string): void {
 }
 
 /** Params are kept in the journal as they are, because a run that goes on needs them: so no secret can be one. */
-function refuseSecrets({ params, context }: StartOptions): void {
+export function refuseSecrets(params: ParamValues, context: Pick<StartOptions['context'], 'redact'>): void {
   for (const [name, value] of Object.entries(params)) {
     const line = `${name}=${String(value)}`
     if (typeof value !== 'string' || value === '' || context.redact(line) === line) continue

@@ -1,7 +1,7 @@
 /** Runs one step that a machine can do: begun in the journal before anything happens, ended in it with what was seen. */
 import type { Lease } from '../../journal/types.ts'
 import type { EventBody, Evidence } from '../incident/types.ts'
-import type { View } from '../incident/view.ts'
+import type { Renderer } from '../render.ts'
 import type { Step } from '../types.ts'
 import { isLook, type Session } from './session.ts'
 import { describeWork, runTask, type TaskResult, type TaskTools } from './task.ts'
@@ -28,11 +28,8 @@ export async function runStep(
   { step, lease, signal }: { readonly step: Step; readonly lease: Lease; readonly signal: AbortSignal },
 ): Promise<StepEnd | undefined> {
   const { journal, context, actions, id } = session
-  const { words } = session.view()
-  if (!step.task) return undefined
-  const command = describeWork(step.task.work, words)
-  if (!begin(session, step, { kind: 'step.started', step: step.id, fencing: lease.fencingToken, command }))
-    return undefined
+  const words = begin(session, step, lease.fencingToken)
+  if (!words) return undefined
   const stop = AbortSignal.any([signal, lease.lost])
   const tools: TaskTools = {
     context: { ...context, signal: stop },
@@ -51,17 +48,16 @@ export async function runStep(
   return end
 }
 
-function begin(session: Session, step: Step, started: EventBody): boolean {
-  let begun = false
-  session.journal.change(() => {
-    begun = isNext(session.view(), step)
-    return begun ? [started] : []
+/** @returns what it is run with, as it was when its beginning was written down; undefined when it is not next any more */
+function begin(session: Session, { id, task }: Step, fencing: number): Renderer | undefined {
+  let begun: Renderer | undefined
+  session.journal.change((): EventBody[] => {
+    const { next } = session.view()
+    if (!task || next.do !== 'run' || next.step.step.id !== id) return []
+    begun = next.step.words
+    return [{ kind: 'step.started', step: id, fencing, command: describeWork(task.work, begun) }]
   })
   return begun
-}
-
-function isNext({ next }: View, step: Step): boolean {
-  return next.do === 'run' && next.step.step.id === step.id
 }
 
 async function attempt(step: Step, tools: TaskTools): Promise<StepEnd> {

@@ -1,6 +1,6 @@
 /** Every place of a step where a param may stand, with its path within the block. */
-import type { Path } from '../../config/walk.ts'
-import type { Step, Task, Verify } from '../types.ts'
+import type { Path } from '../config/walk.ts'
+import type { Step, Task, Verify } from './types.ts'
 
 export interface Site {
   readonly path: Path
@@ -21,15 +21,15 @@ export function tasksOf({ task, verify, rollback }: Step): { readonly path: Path
 export function sitesOf(step: Step): Site[] {
   const { confirm, when } = step
   return [
-    ...tasksOf(step).flatMap(({ path, task }) => sitesOfTask(path, task, step)),
+    ...tasksOf(step).flatMap(({ path, task }) => sitesOfTask(path, task, step.task)),
     ...(typeof confirm === 'string' ? [site(['confirm'], confirm)] : []),
     ...(when?.value !== undefined ? [site(['when'], when.value)] : []),
   ]
 }
 
-function sitesOfTask(path: Path, task: Task | Verify, step: Step): Site[] {
-  // A host that verify and rollback have from their step is told once.
-  const inherited = path.length > 0 && task.on === step.task?.on
+/** @param from the step's own work, when this is its verify or rollback: a host that it has from there is told once */
+export function sitesOfTask(path: Path, task: Task | Verify, from?: Task): Site[] {
+  const inherited = path.length > 0 && task.on === from?.on
   return [
     ...sitesOfWork(path, task),
     ...(task.on !== undefined && !inherited ? [site([...path, 'on'], task.on, 'host')] : []),
