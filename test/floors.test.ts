@@ -12,7 +12,7 @@ const MAX_LINES = 400
 const FLOORS = {
   core: ['core'],
   tools: ['config', 'host', 'plan', 'journal', 'notify', 'health', 'resilience', 'report', 'action'],
-  domains: ['backup', 'diagnose', 'performance', 'nginx', 'dns', 'replication', 'route', 'endpoint'],
+  domains: ['backup', 'container', 'diagnose', 'performance', 'nginx', 'dns', 'replication', 'route', 'endpoint'],
   conductors: ['schedule', 'runbook', 'promotion', 'coordinator', 'dashboard'],
   entry: ['catalog', 'cli'],
 } as const

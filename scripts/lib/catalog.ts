@@ -128,6 +128,18 @@ export const CATALOG: readonly ActionEntry[] = [
     load: async () => (await import('./notify/action.ts')).createTestAction(),
   },
   {
+    name: 'container.recreate',
+    summary: 'Makes a container anew, with its settings, from the current image or another; undone unless it is well',
+    changes: true,
+    load: async () => (await import('./container/action-recreate.ts')).recreateAction,
+  },
+  {
+    name: 'container.restore',
+    summary: 'Brings back the container that container.recreate has kept',
+    changes: true,
+    load: async () => (await import('./container/action-restore.ts')).restoreAction,
+  },
+  {
     name: 'command.run',
     summary: 'Run a program on this machine or on a host',
     changes: true,

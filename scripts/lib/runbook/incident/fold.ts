@@ -80,21 +80,15 @@ function moveStep(step: StepRecord, event: StepEvent, params: ParamValues): Step
   const act = { by: event.who, at: event.at }
   switch (event.kind) {
     case 'step.started': {
-      const { fencing } = event
+      const { fencing, seq } = event
       const attempts = step.attempts + 1
-      const ranWith = [...step.ranWith, params]
-      return {
-        ...step,
-        ...act,
-        state: 'started',
-        because: '',
-        ...{ fencing, attempts, params, ranWith },
-        inEffectSince: event.seq,
-      }
+      const effect = { inEffectSince: seq, inEffectBefore: step.inEffectSince, ranWith: [...step.ranWith, params] }
+      return { ...step, ...act, state: 'started', because: '', ...{ fencing, attempts, params }, ...effect }
     }
     case 'step.ended': {
       const state = event.result === 'ok' ? 'ran' : event.result
-      return { ...step, ...act, state, because: event.because }
+      const ended: StepRecord = { ...step, ...act, state, because: event.because }
+      return event.unchanged ? asBefore(ended) : ended
     }
     case 'step.answered':
       return answered(step, event, params)
@@ -108,6 +102,15 @@ function moveStep(step: StepRecord, event: StepEvent, params: ParamValues): Step
       return event.result === 'ok'
         ? { ...step, ...act, state: 'rolled-back', because: event.because, rollback: 'ok' }
         : { ...step, because: event.because, rollback: 'failed' }
+  }
+}
+
+/** Nothing of the last attempt is in effect. */
+function asBefore({ inEffectSince: _, inEffectBefore, ranWith, ...step }: StepRecord): StepRecord {
+  return {
+    ...step,
+    ranWith: ranWith.slice(0, -1),
+    ...(inEffectBefore !== undefined && { inEffectSince: inEffectBefore }),
   }
 }
 

@@ -89,6 +89,8 @@ export type EventBody =
       readonly result: 'ok' | 'failed' | 'interrupted'
       readonly because: string
       readonly evidence: readonly Evidence[]
+      /** It failed, and nothing of it is in effect: there is nothing to take back. */
+      readonly unchanged?: true
     }
   | {
       readonly kind: 'step.answered'
@@ -180,6 +182,8 @@ export interface StepRecord extends Act {
   readonly ranWith: readonly ParamValues[]
   /** Number of the event by which it came into effect, or may have in part. */
   readonly inEffectSince?: number
+  /** The same before it was begun the last time. */
+  readonly inEffectBefore?: number | undefined
   readonly rollback?: 'started' | 'ok' | 'failed'
   readonly automatic?: string | undefined
 }

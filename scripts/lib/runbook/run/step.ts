@@ -17,6 +17,8 @@ export interface StepEnd {
   readonly result: TaskResult['result']
   readonly because: string
   readonly evidence: readonly Evidence[]
+  /** Of no attempt is anything in effect. */
+  readonly unchanged?: true
 }
 
 /**
@@ -62,14 +64,17 @@ function begin(session: Session, { id, task }: Step, fencing: number): Renderer 
 
 async function attempt(step: Step, tools: TaskTools): Promise<StepEnd> {
   const earlier: Evidence[] = []
+  let touched = false
   for (let tried = 0; ; tried += 1) {
-    const end = await attemptOnce(step, tools)
+    const { unchanged, ...end } = await attemptOnce(step, tools)
+    touched ||= !unchanged
     if (end.result !== 'failed' || tried >= step.retries) {
       const times = tried === 0 ? '' : ` (attempt ${tried + 1})`
       return {
         ...end,
         because: `${end.because}${times}`,
         evidence: [...earlier.slice(-KEPT_ATTEMPTS), ...end.evidence],
+        ...(!touched && { unchanged: true }),
       }
     }
     earlier.push(...end.evidence)
@@ -83,7 +88,8 @@ async function attemptOnce(step: Step, tools: TaskTools): Promise<StepEnd> {
   if (!step.task) throw new TypeError('a human item is not run')
   const ran = told(step, await runTask(step.task, 'run', tools))
   const { result, because: said, evidence } = ran
-  if (result !== 'ok' || !step.verify) return { result, because: said, evidence: [evidence] }
+  const unchanged = ran.unchanged ? ({ unchanged: true } as const) : {}
+  if (result !== 'ok' || !step.verify) return { result, because: said, evidence: [evidence], ...unchanged }
   const verified = await runVerify(step.verify, tools)
   const because = verified.result === 'ok' ? `${said}, verified` : verified.because
   return { result: verified.result, because, evidence: [evidence, verified.evidence] }

@@ -5,6 +5,7 @@ import type { ActionContext, ActionEntry } from '../../action/types.ts'
 import { formatDuration } from '../../core/duration.ts'
 import { isOpsError, messageOf, OpsError } from '../../core/errors.ts'
 import { quoteArgv, type Argv } from '../../core/quote.ts'
+import { PlanFailure } from '../../plan/index.ts'
 import type { Evidence } from '../incident/types.ts'
 import type { Renderer } from '../render.ts'
 import type { Task, Work } from '../types.ts'
@@ -24,6 +25,8 @@ export interface TaskResult {
   readonly evidence: Evidence
   /** What `expect` is looked for in. */
   readonly output: string
+  /** It failed, and nothing is in effect: an action that has taken everything back, or that did not begin. */
+  readonly unchanged?: boolean
 }
 
 /** Read from a command at most; kept of it as evidence at most: its beginning and, longer, its end. */
@@ -73,8 +76,15 @@ export async function runTask(task: Task, of: Evidence['of'], tools: TaskTools):
   } catch (error) {
     const because = redact(sayError(error, task))
     const evidence = { ...about, durationMs: durationMs(), text: because }
-    return { result: signal.aborted ? 'interrupted' : 'failed', because, evidence, output: '' }
+    const unchanged = task.work.kind === 'action' && !mayBeInEffect(error)
+    return { result: signal.aborted ? 'interrupted' : 'failed', because, evidence, output: '', unchanged }
   }
+}
+
+/** What an action threw before its plan was applied has changed nothing; after that, the plan's end says it. */
+function mayBeInEffect(error: unknown): boolean {
+  if (error instanceof PlanFailure) return error.result.changed
+  return error instanceof Error && error.cause !== undefined && mayBeInEffect(error.cause)
 }
 
 interface Done {
