@@ -106,8 +106,8 @@ describe('gateway-down', () => {
     await expect(ask(url)).rejects.toThrow()
 
     const ran = await bench.start('gateway-down', {
-      params: { host: 'web-1', container: 'app-gateway-1', url, compose: '/nowhere/compose.yaml' },
-      answers: { pull: { skip: 'the restart was enough' }, redeploy: { skip: 'the restart was enough' } },
+      params: { host: 'web-1', container: 'app-gateway-1', url },
+      answers: { pull: { skip: 'the restart was enough' }, recreate: { skip: 'the restart was enough' } },
     })
 
     expect(ran.said).toContain('verified')
@@ -145,8 +145,10 @@ describe('gateway-down', () => {
     const url = `http://127.0.0.1:${port}/health`
     const tag = `127.0.0.1:${registry.port}/plain:latest`
     await pushTwo(tag, port, { current: 'p1', pushed: 'p2' })
-    await docker.docker('run', '-d', '--name', 'plain', '--network', 'host', '--env', 'GREETING=a "b" $c', tag)
-    const params = { container: 'plain', service: 'plain', compose: '/nowhere/compose.yaml' }
+    const healthy = ['--health-cmd', 'true', '--health-interval', '1s']
+    const flags = ['--network', 'host', '--env', 'GREETING=a "b" $c', ...healthy]
+    await docker.docker('run', '-d', '--name', 'plain', ...flags, tag)
+    const params = { container: 'plain', service: 'plain' }
     const answers = { restart: { skip: 'known to be no use' } }
 
     const failed = await bench.start('gateway-down', {

@@ -81,8 +81,9 @@ export function isSettled({ state, record }: Pick<StepView, 'state' | 'record'>)
 /** Why a step whose condition does not hold is left out. */
 export function describeCondition({ when }: Pick<Step, 'when'>, words: Renderer): string {
   if (!when) return ''
-  if (when.test === 'set') return `only when ${when.param} is set`
-  return `only when ${when.param} is ${when.test === 'is' ? '' : 'not '}${words.text(when.value ?? '')}`
+  const value = words.text(when.value ?? '')
+  if (when.test === 'set' || value === '') return `only when ${when.param} is ${when.test === 'is' ? 'not ' : ''}set`
+  return `only when ${when.param} is ${when.test === 'is' ? '' : 'not '}${value}`
 }
 
 function asleep(view: StepView): StepView {
