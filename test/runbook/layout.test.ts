@@ -23,7 +23,19 @@ describe('lines of a walk', () => {
   it('stay as they are when they are to be copied, or when nobody looks', () => {
     const command = '  npx zx scripts/runbook.ts done culprit --evidence "what you saw"'
     expect(layOut([whole(command)], 20)).toEqual([command])
+    const output = { head: '  | ', whole: 'words' } as const
+    expect(layOut([{ ...output, text: 'one two three four five' }], 24)).toEqual(['  | one two three four', '    five'])
+    const path = 'one two three /four/five/six/seven'
+    expect(layOut([{ ...output, text: path }], 20)).toEqual([`  | ${path}`])
     expect(layOut(['one two three four five six'], undefined)).toEqual(['one two three four five six'])
+  })
+
+  it('do not break a command within a sentence', () => {
+    const sentence = 'Old backups: `npx backup prune` knows which may go.'
+    expect(layOut([sentence], 32)).toEqual(['Old backups: `npx backup prune`', 'knows which may go.'])
+    expect(layOut([sentence], 26)).toEqual(['Old backups:', '`npx backup prune` knows', 'which may go.'])
+    const long = 'Say `npx zx scripts/backup.ts prune` once.'
+    expect(layOut([long], 22)).toEqual(['Say', '`npx zx scripts/backup.ts prune`', 'once.'])
   })
 
   it('put what a command does above it where it does not fit behind', () => {
@@ -33,9 +45,10 @@ describe('lines of a walk', () => {
   })
 
   it('make one line of a paragraph or an item of a list, and leave code and tables', () => {
-    const text = '**One**\ntwo.\n\n- a [b](c.md)\n  d\n- e\n\n```\nx  y\n```\n\n| a |\n'
+    expect(layOut(markdownLines('磁盘\n已满 a\nb', ''), undefined)).toEqual(['磁盘已满 a b'])
+    const text = '**One**\n*two* `*.a *.b`.\n\n- a [b](c.md)\n  d\n- e\n\n```\nx  y\n```\n\n| a |\n'
     expect(layOut(markdownLines(text.trim(), '  '), undefined)).toEqual([
-      ...['  One two.', '', '  - a b (c.md) d', '  - e', '', '    x  y', '', '  | a |'],
+      ...['  One two `*.a *.b`.', '', '  - a b (c.md) d', '  - e', '', '    x  y', '', '  | a |'],
     ])
   })
 })

@@ -15,7 +15,7 @@ import { print, terminalWidth } from './output.ts'
 import type { Chosen } from './runbook-open.ts'
 import { statusOf } from './runbook-status.ts'
 import { commandLines, layOut, whole, type Line } from './runbook-layout.ts'
-import { commandsFor, headLine, plain, seenLines, stepLines, timerLine } from './runbook-lines.ts'
+import { commandsFor, headLine, plain, seenLines, stepLines, timerLine, timersLine } from './runbook-lines.ts'
 
 export interface DriveOptions {
   readonly signal: AbortSignal
@@ -167,7 +167,7 @@ export function endLines(session: Session, stop: Stop, suffix: string): Line[] {
   const { closed } = incident
   const commands = commandLines(commandsFor(view, suffix), terminalWidth())
   const timers = timerLine(incident, session.context.clock.now())
-  const foot = [...(timers === '' ? [] : [`timers: ${timers}`]), ...commands]
+  const foot = [...(timers === '' ? [] : [timersLine(timers)]), ...commands]
   if (closed) {
     const took = formatDuration(closed.at - incident.startedAt)
     const loud = closed.remains.map((rest) => `A HUMAN MUST LOOK: ${printableLine(rest)}`)

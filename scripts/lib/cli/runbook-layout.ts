@@ -10,8 +10,8 @@ export interface StyledLine {
   readonly head?: string
   readonly text: string
   readonly tone?: 'bold' | 'red' | 'dim'
-  /** Never broken. */
-  readonly whole?: boolean
+  /** Never broken; `words`: not within a word, however long. */
+  readonly whole?: boolean | 'words'
 }
 
 /** A text alone is prose. */
@@ -19,6 +19,7 @@ export type Line = string | StyledLine
 
 export type Painter = (tone: NonNullable<StyledLine['tone']>, text: string) => string
 
+const NO_BREAK = '\u00a0'
 /** Narrower than this, words would stand one below the other. */
 const NARROWEST = 20
 /** What prose hangs from: an indent, then the mark of a step with its number, or that of a list. */
@@ -35,13 +36,38 @@ export function layOut(lines: readonly Line[], width: number | undefined, paint?
 }
 
 function fitLine({ head, text, whole }: StyledLine, width: number | undefined): string[] {
-  if (width === undefined || whole) return [`${head ?? ''}${text}`]
+  if (width === undefined || whole === true) return [`${head ?? ''}${text}`.replaceAll(NO_BREAK, ' ')]
   const lead = head ?? HEAD.exec(text)?.[0] ?? ''
   const rest = head === undefined ? text.slice(lead.length) : text
   const indent = displayWidth(lead)
-  return wrapText(rest, Math.max(NARROWEST, width - indent)).map((line, index) =>
+  if (whole === 'words' && rest.split(' ').some((word) => displayWidth(word) > width - indent))
+    return [`${lead}${rest}`]
+  return wrapAround(rest, Math.max(NARROWEST, width - indent)).map((line, index) =>
     index === 0 ? `${lead}${line}` : `${' '.repeat(indent)}${line}`,
   )
+}
+
+/** Keeps words on one line, where a line is long enough for them. */
+export function together(words: string): string {
+  return words.replaceAll(' ', NO_BREAK)
+}
+
+/** Commands in backticks are not broken: one that is longer than a line has its own. */
+function wrapAround(text: string, width: number): string[] {
+  const parts = [{ isLong: false, text: '' }]
+  for (const part of text.split(/(`[^`]+`)/)) {
+    const isLong = part.startsWith('`') && displayWidth(part) > width
+    const last = parts.at(-1)
+    if (isLong || !last || last.isLong) parts.push({ isLong, text: part })
+    else last.text += part.startsWith('`') ? together(part) : part
+  }
+  const lines = parts.flatMap((part) => {
+    if (part.isLong) return [part.text]
+    return part.text.trim() === ''
+      ? []
+      : wrapText(part.text.trim(), width).map((line) => line.replaceAll(NO_BREAK, ' '))
+  })
+  return lines.length === 0 ? [text] : lines
 }
 
 export function whole(text: string): StyledLine {
@@ -62,7 +88,7 @@ export function markdownLines(text: string, indent: string): StyledLine[] {
   let open: { head: string; words: string[] } | undefined
   let fence = false
   const flush = () => {
-    if (open) lines.push({ head: open.head, text: plainText(open.words.join(' ')) })
+    if (open) lines.push({ head: open.head, text: plainText(joinLines(open.words)) })
     open = undefined
   }
   for (const line of text.trim() === '' ? [] : text.split('\n')) {
@@ -88,7 +114,21 @@ export function markdownLines(text: string, indent: string): StyledLine[] {
   return lines
 }
 
-/** Without what only a web page shows: bold marks, and where links lead outside of the page. */
+/** Without what only a web page shows: marks of emphasis, and where links lead outside of the page. */
 export function plainText(text: string): string {
-  return text.replace(/\*\*(.+?)\*\*/g, '$1').replace(/(?<!!)\[([^\]]+)\]\(([^)\s]+)\)/g, '$1 ($2)')
+  return text
+    .replace(/(`[^`]*`)|\*\*(.+?)\*\*/g, (_, code?: string, word?: string) => code ?? word ?? '')
+    .replace(
+      /(`[^`]*`)|(?<![\w*])\*([^\s*](?:[^*]*[^\s*])?)\*(?![\w*])/g,
+      (_, code?: string, word?: string) => code ?? word ?? '',
+    )
+    .replace(/(?<!!)\[([^\]]+)\]\(([^)\s]+)\)/g, '$1 ($2)')
+}
+
+/** Between two characters of Chinese, the end of a line is no space. */
+function joinLines(lines: readonly string[]): string {
+  return lines.reduce((text, line) => {
+    const isDense = displayWidth(text.slice(-1)) === 2 && displayWidth(line.slice(0, 1)) === 2
+    return `${text}${isDense ? '' : ' '}${line}`
+  })
 }

@@ -8,7 +8,7 @@ import { describeWork, hostOf } from '../runbook/run/task.ts'
 import type { StepEnd } from '../runbook/run/step.ts'
 import type { Renderer } from '../runbook/render.ts'
 import type { Step } from '../runbook/types.ts'
-import { markdownLines, whole, type Line, type StyledLine } from './runbook-layout.ts'
+import { markdownLines, together, whole, type Line, type StyledLine } from './runbook-layout.ts'
 
 export const COMMAND = 'npx zx scripts/runbook.ts'
 
@@ -87,7 +87,7 @@ export function seenLines({ text, readOnly }: Step, { result, evidence }: StepEn
 
 /** As a machine has put it out. */
 export function outputLine(line: string): StyledLine {
-  return whole(`${INDENT}| ${printable(line)}`)
+  return { head: `${INDENT}| `, text: printable(line), whole: 'words' }
 }
 
 /** Lines: what a screen holds beside the rest. The whole of it is in the evidence. */
@@ -154,6 +154,11 @@ export function timerLine(incident: Incident, now: number): string {
       return state === 'overdue' ? `${timer.name} OVERDUE by ${away}` : `${timer.name} in ${away}`
     })
     .join(' · ')
+}
+
+/** On a line of its own. */
+export function timersLine(timers: string): StyledLine {
+  return { head: 'timers: ', text: timers.split(' · ').map(together).join(' · ') }
 }
 
 export function clockTime(at: number): string {

@@ -10,7 +10,7 @@ import type { Config } from '../config/types.ts'
 import { print, terminalWidth } from './output.ts'
 import { chooseLast, withSession, withTools, type IncidentFlags } from './runbook-open.ts'
 import { commandLines, layOut, type Line } from './runbook-layout.ts'
-import { clockTime, commandsFor, headLine, stepLine, stepLines, timerLine } from './runbook-lines.ts'
+import { clockTime, commandsFor, headLine, stepLine, stepLines, timerLine, timersLine } from './runbook-lines.ts'
 
 /** @param id undefined: the one that is open; all of them in short when several are */
 export async function printStatus(id: string | undefined, flags: IncidentFlags, signal: AbortSignal): Promise<void> {
@@ -157,12 +157,12 @@ export function statusLines(view: View, { suffix, now, config, width }: StatusSh
   const lines: Line[] = [
     headLine(view),
     `started by ${startedBy} at ${clockTime(startedAt)}, ${ago} ago; in command: ${lead}`,
-    ...(timers === '' ? [] : [`timers: ${timers}`]),
+    ...(timers === '' ? [] : [timersLine(timers)]),
     ...(incident.editedTo === undefined
       ? []
       : ['the runbook was edited since; this run goes on with the copy it began with']),
   ]
-  if (params.length > 0) lines.push(`params: ${params.join(', ')}`)
+  if (params.length > 0) lines.push({ head: 'params: ', text: params.join(', ') })
   for (const phase of runbook.phases) {
     lines.push('', `${phase.number}. ${phase.title}`)
     for (const step of steps.filter((one) => one.phase.number === phase.number)) {

@@ -142,7 +142,9 @@ async function findOld(docker: Dockerode, { container, host }: RecreateParams, s
 
 /** Of an earlier time. @throws OpsError FAILED when one of them runs */
 async function leftoversOf(docker: Dockerode, name: string, signal: AbortSignal) {
-  const found = await Promise.all([keptName(name), waitingName(name), goneName(name)].map((one) => readContainer(docker, one, signal)))
+  const found = await Promise.all(
+    [keptName(name), waitingName(name), goneName(name)].map((one) => readContainer(docker, one, signal)),
+  )
   const there = found.filter((one) => one !== undefined)
   const running = there.find(({ State }) => State.Running)
   if (!running) return there

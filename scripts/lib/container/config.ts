@@ -100,14 +100,16 @@ function unnamedVolumes({ Mounts, HostConfig }: Dockerode.ContainerInspectInfo):
   )
 }
 
+type Asked = { readonly IPAMConfig?: unknown; readonly Links?: unknown; readonly Aliases?: readonly string[] | null }
+
 /** Networks that somebody made, with what was asked for there; what the engine chose itself it chooses anew. */
 function ownNetworks({ NetworkSettings, Id, HostConfig }: Dockerode.ContainerInspectInfo): Recreation['networks'] {
   if ((HostConfig.NetworkMode ?? '').startsWith('container:')) return []
   return Object.entries(NetworkSettings.Networks)
     .filter(([name]) => !BUILT_IN_NETWORKS.includes(name))
-    .map(([name, { IPAMConfig, Links, Aliases }]) => {
-      const aliases = ((Aliases ?? []) as string[]).filter((alias) => alias !== Id.slice(0, 12))
-      const endpoint = { IPAMConfig, Links, Aliases: aliases } as Dockerode.EndpointSettings
-      return { name, endpoint }
+    .map(([name, joined]) => {
+      const { IPAMConfig, Links, Aliases } = joined as unknown as Asked
+      const aliases = (Aliases ?? []).filter((alias) => alias !== Id.slice(0, 12))
+      return { name, endpoint: { IPAMConfig, Links, Aliases: aliases } as Dockerode.EndpointSettings }
     })
 }

@@ -142,6 +142,7 @@ async function stop(
 }
 
 const LAST_LINES = 5
+const LAST_LINES_MS = 5_000
 
 /** Its log goes with it when it is taken back: the end of it belongs to the error. */
 async function withLastLines(
@@ -149,8 +150,9 @@ async function withLastLines(
   container: Dockerode.Container,
   { context, host }: Swapping,
 ): Promise<OpsError> {
-  const said = await container.logs({ stdout: true, stderr: true, tail: LAST_LINES, follow: false }).then(
-    (bytes) => textOf(bytes as Buffer).trim(),
+  const abortSignal = AbortSignal.timeout(LAST_LINES_MS)
+  const said = await container.logs({ stdout: true, stderr: true, tail: LAST_LINES, follow: false, abortSignal }).then(
+    (bytes) => textOf(bytes).trim(),
     () => '',
   )
   const lines = said === '' ? '' : `; its last words: ${context.redact(said).slice(-600)}`

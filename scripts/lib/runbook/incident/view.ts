@@ -88,8 +88,8 @@ export function describeCondition({ when }: Pick<Step, 'when'>, words: Renderer)
 
 function asleep(view: StepView): StepView {
   if (view.state !== 'waiting' || view.waitingFor === 'evidence') return view
-  const { waitingFor: _, ...rest } = view
-  return { ...rest, state: 'pending' }
+  const { step, phase, record, missing, words } = view
+  return { step, phase, record, missing, words, state: 'pending' }
 }
 
 type RendererOf = (params: ParamValues) => Renderer
