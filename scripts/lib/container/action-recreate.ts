@@ -3,11 +3,10 @@
  * another one. The old one is kept under another name; when the new one is not well in time, it is back in its place.
  */
 import { z } from 'zod'
-import type Dockerode from 'dockerode'
 import type { ActionContext, ChangeAction } from '../action/types.ts'
 import { OpsError } from '../core/errors.ts'
 import { findContainer } from '../host/container/find.ts'
-import { openDocker, statusOf } from '../host/container/docker.ts'
+import { openDocker, statusOf, type Docker } from '../host/container/docker.ts'
 import { raceAbort } from '../host/deadline.ts'
 import type { Step } from '../plan/types.ts'
 import { decideRecreation, nameOf, type ImageConfig, type Recreation } from './config.ts'
@@ -42,7 +41,7 @@ export const recreateAction: ChangeAction<RecreateParams> = {
   },
 }
 
-async function planRecreation(context: ActionContext, given: RecreateParams, docker: Dockerode) {
+async function planRecreation(context: ActionContext, given: RecreateParams, docker: Docker) {
   const { host, stop_within_ms: stopWithinMs } = given
   const { signal } = context
   const old = await docker.getContainer(await findOld(docker, given, signal)).inspect({ abortSignal: signal })
@@ -81,7 +80,7 @@ interface Creating {
   readonly name: string
   readonly recreation: Recreation
   readonly made: Made
-  readonly leftovers: readonly Dockerode.ContainerInspectInfo[]
+  readonly leftovers: readonly Docker.ContainerInspectInfo[]
   readonly preview: string
 }
 
@@ -117,7 +116,7 @@ function planCreate(swapping: Swapping, { name, recreation, made, leftovers, pre
   }
 }
 
-function planRemove(swapping: Swapping, { Id }: Dockerode.ContainerInspectInfo, keptAs: string): Step {
+function planRemove(swapping: Swapping, { Id }: Docker.ContainerInspectInfo, keptAs: string): Step {
   return {
     on: swapping.host,
     title: `Remove ${keptAs}`,
@@ -126,7 +125,7 @@ function planRemove(swapping: Swapping, { Id }: Dockerode.ContainerInspectInfo, 
   }
 }
 
-async function findOld(docker: Dockerode, { container, host }: RecreateParams, signal: AbortSignal): Promise<string> {
+async function findOld(docker: Docker, { container, host }: RecreateParams, signal: AbortSignal): Promise<string> {
   try {
     return await findContainer(docker, container, host)
   } catch (error) {
@@ -141,7 +140,7 @@ async function findOld(docker: Dockerode, { container, host }: RecreateParams, s
 }
 
 /** Of an earlier time. @throws OpsError FAILED when one of them runs */
-async function leftoversOf(docker: Dockerode, name: string, signal: AbortSignal) {
+async function leftoversOf(docker: Docker, name: string, signal: AbortSignal) {
   const found = await Promise.all(
     [keptName(name), waitingName(name), goneName(name)].map((one) => readContainer(docker, one, signal)),
   )
@@ -153,7 +152,7 @@ async function leftoversOf(docker: Dockerode, name: string, signal: AbortSignal)
   })
 }
 
-async function readImage(docker: Dockerode, image: string, signal: AbortSignal) {
+async function readImage(docker: Docker, image: string, signal: AbortSignal) {
   try {
     const found = await raceAbort(docker.getImage(image).inspect(), signal)
     return { Id: found.Id, Config: found.Config as ImageConfig }
@@ -171,7 +170,7 @@ function missingImage(image: string, host: string): OpsError {
 }
 
 /** For `--dry-run`. Values of its environment may be secrets: they are counted. */
-function describe(old: Dockerode.ContainerInspectInfo, { body, networks }: Recreation): string {
+function describe(old: Docker.ContainerInspectInfo, { body, networks }: Recreation): string {
   const { HostConfig } = old
   const list = (items: readonly string[]) => items.join(', ') || 'none'
   const joined = networks.length > 0 ? networks.map(({ name }) => name) : [HostConfig.NetworkMode ?? 'default']

@@ -1,9 +1,8 @@
 /** `container.restore`: the container that `container.recreate` has kept comes back to its place; the newer one is kept. */
 import { z } from 'zod'
-import type Dockerode from 'dockerode'
 import type { ActionContext, ChangeAction } from '../action/types.ts'
 import { OpsError } from '../core/errors.ts'
-import { openDocker } from '../host/container/docker.ts'
+import { openDocker, type Docker } from '../host/container/docker.ts'
 import { REPLACES } from './config.ts'
 import { common, goneName, keptName, leaseOf, limitsOf, waitingName, type CommonParams } from './params.ts'
 import { asking, planCome, planLeave, readContainer, type Swapping } from './swap.ts'
@@ -23,7 +22,7 @@ export const restoreAction: ChangeAction<CommonParams> = {
   },
 }
 
-async function planReturn(context: ActionContext, given: CommonParams, docker: Dockerode) {
+async function planReturn(context: ActionContext, given: CommonParams, docker: Docker) {
   const { container: name, host, stop_within_ms: stopWithinMs } = given
   const { signal } = context
   const after = goneName(name)
@@ -54,8 +53,8 @@ async function planReturn(context: ActionContext, given: CommonParams, docker: D
 }
 
 interface Pair {
-  readonly kept: Dockerode.ContainerInspectInfo
-  readonly newer: Dockerode.ContainerInspectInfo | undefined
+  readonly kept: Docker.ContainerInspectInfo
+  readonly newer: Docker.ContainerInspectInfo | undefined
   readonly name: string
   readonly host: string
 }

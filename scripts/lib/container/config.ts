@@ -3,17 +3,17 @@
  * the new image, what its operator set is kept. Pure. Fields: Docker Engine API 1.41, ContainerInspect and ContainerCreate.
  */
 import { isDeepStrictEqual } from 'node:util'
-import type Dockerode from 'dockerode'
 import { OpsError } from '../core/errors.ts'
+import type { Docker } from '../host/container/docker.ts'
 
 /** Of `docker image inspect`; undefined: that image is gone, and everything is kept as it is. */
-export type ImageConfig = Partial<Dockerode.ContainerInspectInfo['Config']> | undefined
+export type ImageConfig = Partial<Docker.ContainerInspectInfo['Config']> | undefined
 
 export interface Recreation {
   /** The body of ContainerCreate. */
-  readonly body: Dockerode.ContainerCreateOptions
+  readonly body: Docker.ContainerCreateOptions
   /** Joined before it starts: an engine before API 1.44 takes one network at creation. */
-  readonly networks: readonly { readonly name: string; readonly endpoint: Dockerode.EndpointSettings }[]
+  readonly networks: readonly { readonly name: string; readonly endpoint: Docker.EndpointSettings }[]
 }
 
 /** Says which container took whose place: the id of the one before. */
@@ -25,7 +25,7 @@ const BUILT_IN_NETWORKS = ['host', 'none', 'bridge', 'default', 'nat']
 
 /** @throws OpsError FAILED for a container to which there is no way back once it is stopped */
 export function decideRecreation(
-  old: Dockerode.ContainerInspectInfo,
+  old: Docker.ContainerInspectInfo,
   { image, from }: { readonly image: string; readonly from: ImageConfig },
 ): Recreation {
   if (old.HostConfig.AutoRemove) {
@@ -45,13 +45,13 @@ export function decideRecreation(
 }
 
 /** `web`, not `/web`. */
-export function nameOf({ Name }: Pick<Dockerode.ContainerInspectInfo, 'Name'>): string {
+export function nameOf({ Name }: Pick<Docker.ContainerInspectInfo, 'Name'>): string {
   return Name.replace(/^\//, '')
 }
 
-type Config = Dockerode.ContainerInspectInfo['Config']
+type Config = Docker.ContainerInspectInfo['Config']
 
-function configOf(old: Dockerode.ContainerInspectInfo, from: ImageConfig): Dockerode.ContainerCreateOptions {
+function configOf(old: Docker.ContainerInspectInfo, from: ImageConfig): Docker.ContainerCreateOptions {
   const config: Record<string, unknown> = { ...old.Config }
   // A command that was given belongs to the entrypoint that was given.
   const isOwnEntrypoint = from !== undefined && !isDeepStrictEqual(old.Config.Entrypoint, from.Entrypoint)
@@ -62,7 +62,7 @@ function configOf(old: Dockerode.ContainerInspectInfo, from: ImageConfig): Docke
   }
   if (!hasOwnHostname(old)) delete config['Hostname']
   return {
-    ...(config as Dockerode.ContainerCreateOptions),
+    ...(config as Docker.ContainerCreateOptions),
     Env: (old.Config.Env ?? []).filter((line) => !(from?.Env ?? []).includes(line)),
     Labels: { ...without(old.Config.Labels, from?.Labels), [REPLACES]: old.Id },
     Volumes: without(old.Config.Volumes, from?.Volumes),
@@ -71,7 +71,7 @@ function configOf(old: Dockerode.ContainerInspectInfo, from: ImageConfig): Docke
 }
 
 /** The engine names a container after its id, and one on the host's network after the host. */
-function hasOwnHostname({ Config, Id, HostConfig }: Dockerode.ContainerInspectInfo): boolean {
+function hasOwnHostname({ Config, Id, HostConfig }: Docker.ContainerInspectInfo): boolean {
   const mode = HostConfig.NetworkMode ?? ''
   return Config.Hostname !== Id.slice(0, 12) && mode !== 'host' && !mode.startsWith('container:')
 }
@@ -90,7 +90,7 @@ function without<T>(
 }
 
 /** Volumes that the image asked for have a name that nobody gave: without it, the new container would begin empty. */
-function unnamedVolumes({ Mounts, HostConfig }: Dockerode.ContainerInspectInfo): string[] {
+function unnamedVolumes({ Mounts, HostConfig }: Docker.ContainerInspectInfo): string[] {
   const named = [
     ...(HostConfig.Binds ?? []).map((bind) => bind.split(':')[1] ?? ''),
     ...(HostConfig.Mounts ?? []).map(({ Target }) => Target),
@@ -103,13 +103,13 @@ function unnamedVolumes({ Mounts, HostConfig }: Dockerode.ContainerInspectInfo):
 type Asked = { readonly IPAMConfig?: unknown; readonly Links?: unknown; readonly Aliases?: readonly string[] | null }
 
 /** Networks that somebody made, with what was asked for there; what the engine chose itself it chooses anew. */
-function ownNetworks({ NetworkSettings, Id, HostConfig }: Dockerode.ContainerInspectInfo): Recreation['networks'] {
+function ownNetworks({ NetworkSettings, Id, HostConfig }: Docker.ContainerInspectInfo): Recreation['networks'] {
   if ((HostConfig.NetworkMode ?? '').startsWith('container:')) return []
   return Object.entries(NetworkSettings.Networks)
     .filter(([name]) => !BUILT_IN_NETWORKS.includes(name))
     .map(([name, joined]) => {
       const { IPAMConfig, Links, Aliases } = joined as unknown as Asked
       const aliases = (Aliases ?? []).filter((alias) => alias !== Id.slice(0, 12))
-      return { name, endpoint: { IPAMConfig, Links, Aliases: aliases } as Dockerode.EndpointSettings }
+      return { name, endpoint: { IPAMConfig, Links, Aliases: aliases } as Docker.EndpointSettings }
     })
 }

@@ -2,10 +2,10 @@
  * Whether a container that was just started does its work: its health check says so, or, without one, it has been running
  * for a while without a restart.
  */
-import type Dockerode from 'dockerode'
 import type { Clock } from '../core/clock.ts'
 import { formatDuration } from '../core/duration.ts'
 import { OpsError } from '../core/errors.ts'
+import type { Docker } from '../host/container/docker.ts'
 
 export interface Limits {
   readonly healthyWithinMs: number
@@ -14,7 +14,7 @@ export interface Limits {
 }
 
 /** How a container is, with what it takes to judge it. */
-export type State = Pick<Dockerode.ContainerInspectInfo['State'], 'Status' | 'Running' | 'Restarting' | 'ExitCode'> & {
+export type State = Pick<Docker.ContainerInspectInfo['State'], 'Status' | 'Running' | 'Restarting' | 'ExitCode'> & {
   readonly Health?:
     { readonly Status: string; readonly Log?: readonly { readonly Output: string }[] | null } | undefined
   readonly StartedAt: string

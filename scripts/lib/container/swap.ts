@@ -2,17 +2,16 @@
  * One container takes the place and the name of another, which is kept under another name until somebody removes it. Both
  * steps look how things are before they undo: they may have been stopped half-way.
  */
-import type Dockerode from 'dockerode'
 import type { ActionContext } from '../action/types.ts'
 import { messageOf, OpsError } from '../core/errors.ts'
-import { engineError, statusOf } from '../host/container/docker.ts'
+import { engineError, statusOf, type Docker } from '../host/container/docker.ts'
 import type { Step } from '../plan/types.ts'
 import { nameOf } from './config.ts'
 import { waitUntilReady, type Limits } from './ready.ts'
 
 export interface Swapping {
   readonly context: Pick<ActionContext, 'clock' | 'redact'>
-  readonly docker: Dockerode
+  readonly docker: Docker
   /** By its opskit name. */
   readonly host: string
   readonly limits: Limits
@@ -21,7 +20,7 @@ export interface Swapping {
 }
 
 export interface Leaving {
-  readonly container: Dockerode.ContainerInspectInfo
+  readonly container: Docker.ContainerInspectInfo
   readonly keptAs: string
 }
 
@@ -31,10 +30,10 @@ export interface Coming {
   readonly name: string
   /** What it is called while it waits for its turn. */
   readonly waitsAs: string
-  readonly restart: Dockerode.HostRestartPolicy | undefined
+  readonly restart: Docker.HostRestartPolicy | undefined
 }
 
-const NEVER: Dockerode.HostRestartPolicy = { Name: 'no', MaximumRetryCount: 0 }
+const NEVER: Docker.HostRestartPolicy = { Name: 'no', MaximumRetryCount: 0 }
 /** Of the engine's own work around a stop and a start. */
 const SPARE_MS = 60_000
 
@@ -113,10 +112,10 @@ export async function asking<T>({ host }: Pick<Swapping, 'host'>, work: () => Pr
 
 /** @returns undefined when there is none of that name */
 export async function readContainer(
-  docker: Dockerode,
+  docker: Docker,
   name: string,
   signal: AbortSignal,
-): Promise<Dockerode.ContainerInspectInfo | undefined> {
+): Promise<Docker.ContainerInspectInfo | undefined> {
   try {
     const found = await docker.getContainer(encodeURIComponent(name)).inspect({ abortSignal: signal })
     // The engine takes the beginning of an id, too.
@@ -147,7 +146,7 @@ const LAST_LINES_MS = 5_000
 /** Its log goes with it when it is taken back: the end of it belongs to the error. */
 async function withLastLines(
   error: unknown,
-  container: Dockerode.Container,
+  container: Docker.Container,
   { context, host }: Swapping,
 ): Promise<OpsError> {
   const abortSignal = AbortSignal.timeout(LAST_LINES_MS)

@@ -8,6 +8,9 @@ import { openDeadline, raceAbort, timeoutError } from '../deadline.ts'
 import type { Host } from '../types.ts'
 import type { SocketAgent } from './socket-agent.ts'
 
+/** The client and its words, for rooms that ask an engine themselves. */
+export type { default as Docker } from 'dockerode'
+
 export interface DockerOptions {
   /** Default: `/var/run/docker.sock`; on this machine the socket of $DOCKER_HOST, if it is one. */
   readonly socketPath?: string | undefined
