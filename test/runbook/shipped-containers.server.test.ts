@@ -151,6 +151,11 @@ describe('gateway-down', () => {
     const params = { container: 'plain', service: 'plain' }
     const answers = { restart: { skip: 'known to be no use' } }
 
+    const dryRun = ['start', 'gateway-down', '--param', 'container=plain', '--dry-run']
+    const { stdout } = await bench.command(dryRun, env)
+    expect(stdout).toContain('Stop plain and keep it as plain-before (')
+    expect(stdout).not.toContain('GREETING')
+
     const failed = await bench.start('gateway-down', {
       params: { ...params, url: `${url}-not-here` },
       answers,

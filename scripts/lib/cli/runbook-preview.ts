@@ -13,7 +13,17 @@ export function previewHead({ id, title }: Runbook, params: ParamValues): string
   return [printableLine(`${id}: ${title} (dry run: only steps that look are run)`), ...pairs]
 }
 
-export function previewLines({ number, title, would, task, verify, rollback, asks, seen }: PreviewedStep): string[] {
+export function previewLines({
+  number,
+  title,
+  would,
+  task,
+  verify,
+  rollback,
+  asks,
+  seen,
+  plan = [],
+}: PreviewedStep): string[] {
   const line = (label: string, one: PreviewedTask) => {
     const expects = one.expect === undefined ? '' : `, expects ${JSON.stringify(one.expect)}`
     const [first = '', ...rest] = one.command.split('\n')
@@ -24,6 +34,7 @@ export function previewLines({ number, title, would, task, verify, rollback, ask
   return [
     printableLine(`  ${number} ${plain(title)}  [${[WOULD[would], ...asks].join('; ')}]`),
     ...(task ? line('run', task) : []),
+    ...plan.filter((text) => text !== '').map((text) => `        | ${printable(text)}`),
     ...(verify ? line('verify', verify) : []),
     ...(rollback ? line('rollback', rollback) : []),
     ...(seen ? [`      saw: ${printableLine(seen.because)}`] : []),
