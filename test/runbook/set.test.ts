@@ -1,5 +1,6 @@
 /** What a param that is set during an incident does to steps, agreements and what may be taken back. */
 import { describe, expect, it } from 'vitest'
+import { decideAnswer } from '../../scripts/lib/runbook/incident/answers.ts'
 import { incidentFrom } from '../../scripts/lib/runbook/incident/fold.ts'
 import { decideSet } from '../../scripts/lib/runbook/incident/set.ts'
 import type { EventBody } from '../../scripts/lib/runbook/incident/types.ts'
@@ -121,6 +122,20 @@ describe('a step', () => {
 
   it('says … for what has no value', () => {
     expect(step(view(), 'empty')?.words.title('Empty {{file}}')).toBe('Empty …')
+  })
+})
+
+describe('an agreement', () => {
+  it('is refused when what was read was set meanwhile by somebody else', () => {
+    const request = { step: 'empty', answer: 'confirm', by: 'alice', shownWith: { ...PARAMS, file: '/a' } } as const
+    expect(decideAnswer(view(set('file', '/a'), set('url', 'x')), request).events).toHaveLength(1)
+    const meanwhile = view(set('file', '/a'), set('file', '/b', '/a'))
+    expect(() => decideAnswer(meanwhile, request)).toThrow('file was set meanwhile: look at 1.1 (empty) again')
+  })
+
+  it('waits for the value that it is about', () => {
+    const request = { step: 'move', answer: 'done', by: 'alice' } as const
+    expect(() => decideAnswer(view(passed), request)).toThrow('1.2 (move) needs a value for to first')
   })
 })
 

@@ -121,10 +121,11 @@ interface Answering {
 function answerChoice(walking: Walking, view: StepView, { key, alias, label, answer }: Answering): Choice {
   const { session, terminal, options } = walking
   const { step, state } = view
+  const { params: shownWith } = session.journal.incident()
   return {
     ...{ key, label, ...(alias && { alias }) },
     async act() {
-      const request = { step: step.id, answer }
+      const request = { step: step.id, answer, shownWith }
       if (answer === 'override' || answer === 'skip') {
         const reason = await terminal.line('      why? ')
         if (reason === undefined) return

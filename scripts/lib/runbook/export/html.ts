@@ -49,10 +49,14 @@ export function renderHtml({ view, timeline, times, params, cause }: ExportFacts
             </tr>`,
         )}
       </table>
-      ${cause.length === 0 ? '' : html`<h2>Root cause</h2>`}
-      <table>
-        ${cause.map(({ at, who, step, evidence }) => row({ at, who, what: step, isNote: false, evidence }))}
-      </table>
+      ${
+        cause.length === 0
+          ? ''
+          : html`<h2>Root cause</h2>
+              <table>
+                ${cause.map(({ at, who, step, evidence }) => row({ at, who, what: step, isNote: false, evidence }))}
+              </table>`
+      }
       <h2>Steps</h2>
       <table>
         <tr>

@@ -4,6 +4,8 @@
  */
 import { OpsError } from '../../core/errors.ts'
 import { nearestName } from '../../core/nearest.ts'
+import type { ParamValues } from '../params.ts'
+import { paramsOf } from '../uses.ts'
 import type { Answer, EventBody, Evidence } from './types.ts'
 import { isSettled, type StepView, type View } from './view.ts'
 
@@ -16,6 +18,8 @@ export interface AnswerRequest {
   readonly evidence?: readonly Evidence[]
   /** Not by a person: `--yes`, an answers file. */
   readonly automatic?: string
+  /** Params as they were when the step was shown, or verified: with others, it is not this that was agreed to. */
+  readonly shownWith?: ParamValues
 }
 
 export interface AnswerVerdict {
@@ -50,6 +54,7 @@ export function decideAnswer(view: View, request: AnswerRequest): AnswerVerdict 
       hint: 'Wait for its end: npx zx scripts/runbook.ts status',
     })
   }
+  refuseWhenSet(view, target, request)
   RULES[request.answer](view, target, request)
   const { answer, reason, evidence, automatic } = request
   const answered: EventBody = {
@@ -176,6 +181,13 @@ function refuseAhead({ steps }: View, target: StepView): void {
     `${nameOf(target)} comes later: phase ${current.phase.number} still waits for ${nameOf(current)}`,
     'status',
   )
+}
+
+/** Somebody has set a param of it while somebody else was reading. */
+function refuseWhenSet({ incident }: View, target: StepView, { answer, shownWith }: AnswerRequest): void {
+  if (shownWith === undefined || !['done', 'confirm', 'approve'].includes(answer)) return
+  const changed = paramsOf(target.step).find((name) => shownWith[name] !== incident.params[name])
+  if (changed !== undefined) throw refused(`${changed} was set meanwhile: look at ${nameOf(target)} again`, 'status')
 }
 
 /** Nobody can agree to what is not known yet. */

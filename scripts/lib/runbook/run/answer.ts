@@ -31,6 +31,7 @@ export async function tryAnswer(
   signal: AbortSignal,
 ): Promise<Answered> {
   const full = { ...request, by: session.who }
+  const { params } = session.journal.incident()
   const verdict = decideAnswer(session.view(), full)
   if (verdict.events.length === 0) return { kind: 'taken', ...verdict }
   const verified = request.answer === 'done' ? await verifyAnswer(session, request.step, signal) : undefined
@@ -41,7 +42,7 @@ export async function tryAnswer(
   const evidence = [...(request.evidence ?? []), ...(verified ? [verified.evidence] : [])]
   let final: AnswerVerdict = verdict
   session.journal.change(() => {
-    final = decideAnswer(session.view(), { ...full, evidence })
+    final = decideAnswer(session.view(), { ...full, evidence, ...(verified && { shownWith: params }) })
     return final.events
   })
   return { kind: 'taken', ...final }
