@@ -105,6 +105,23 @@ describe('container.recreate', () => {
     await docker.docker('rm', '-f', 'till')
   })
 
+  it('is brought back as it was when it was killed half-way', async () => {
+    await docker.docker('run', '-d', '--name', 'till', '--network', 'none', '--restart', 'unless-stopped', 'good')
+    const before = await inspect('till', '{{.Id}}')
+    const context = await makeContext({ config: {} })
+    await recreate(context, { container: 'till' })
+    await docker.docker('rename', 'till', 'till-opskit-new')
+    await docker.docker('stop', '-t', '0', 'till-opskit-new')
+    expect((await failureOf(recreate(context, { container: 'till' }))).hint).toContain('container.restore')
+    await act(context, 'container.restore', { ...QUICK, container: 'till' })
+    expect(await inspect('till', '{{.Id}} {{.State.Status}} {{.HostConfig.RestartPolicy.Name}}')).toBe(
+      `${before} running unless-stopped`,
+    )
+    await recreate(context, { container: 'till', keep: false })
+    expect(await names()).toEqual(['till'])
+    await docker.docker('rm', '-f', 'till')
+  })
+
   it('shows what it would do, without what is secret, and does nothing', async () => {
     await docker.docker('run', '-d', '--name', 'till', '--network', 'none', '-e', SECRET, 'good')
     const before = await inspect('till', '{{.Id}} {{.State.StartedAt}}')

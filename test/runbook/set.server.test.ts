@@ -58,7 +58,7 @@ describe('a param that is set during an incident', () => {
 
     const { stdout } = await place.run(['status'])
     expect(stdout).toMatch(
-      /params: file: \S+\/a \(set by bob at \d\d:\d\d:\d\d UTC, before: nothing\), to: \S+\/c \(set by alice/,
+      /params: file=\S+\/a \(set by bob at \d\d:\d\d:\d\d UTC, before: nothing\), to=\S+\/c \(set by alice/,
     )
     expect(stdout).toContain(`[x] 2.1 Copy ${place.dir}/a to ${place.dir}/b`)
     expect(place.events(id)).toContainEqual(

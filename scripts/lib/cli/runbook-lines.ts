@@ -27,7 +27,9 @@ export function stepLine({ step, state, waitingFor, missing, words, record }: St
   const title = plain(words.title(step.title))
   const by = record && state !== 'pending' && state !== 'waiting' ? `, ${record.by}` : ''
   const why = record?.because && state !== 'done' ? `: ${record.because}` : ''
-  const waits = waitingFor === undefined ? '' : ` (${WAITS[waitingFor]}${missing.map((name) => ` ${name}`).join(',')})`
+  const names = missing.join(', ')
+  const needs = missing.length === 0 ? '' : ` (needs ${names})`
+  const waits = waitingFor === undefined ? needs : ` (${WAITS[waitingFor]}${names === '' ? '' : ` ${names}`})`
   const to = record?.assignee === undefined ? '' : ` @${record.assignee}`
   const told =
     state === 'pending' || state === 'waiting'

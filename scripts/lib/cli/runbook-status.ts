@@ -135,7 +135,7 @@ export interface StatusShown extends StatusFacts {
   readonly width?: number | undefined
 }
 
-/** `mount /var`, and of one that was set meanwhile by whom and what it was before; what has no value is left out. */
+/** `mount=/var`, and of one that was set meanwhile by whom and what it was before; what has no value is left out. */
 export function paramLines({ incident, runbook }: View): string[] {
   return runbook.params.flatMap(({ name, type }) => {
     const changes = incident.changes.filter(({ param }) => param === name)
@@ -144,7 +144,9 @@ export function paramLines({ incident, runbook }: View): string[] {
     const said = changes.map(
       ({ by, at, from }) => `set by ${by} at ${clockTime(at)}, before: ${formatParamValue(type, from)}`,
     )
-    return printableLine(`${name}: ${formatParamValue(type, value)}${said.length === 0 ? '' : ` (${said.join('; ')})`}`)
+    return printableLine(
+      `${name}=${value === '' ? '' : formatParamValue(type, value)}${said.length === 0 ? '' : ` (${said.join('; ')})`}`,
+    )
   })
 }
 

@@ -44,6 +44,7 @@ const ERRORS: readonly Row[] = [
     blockPage('action: diagnose.run\nparams: { only: [¦"{{x}}"] }'),
     'there is no param "x"',
   ],
+  ['a param that is not there, needed', blockPage('read_only: yes\nrun: [a]\nneeds: [¦x]'), 'there is no param "x"'],
   ['a param that is not there, expected', blockPage('verify: { run: [a], expect: ¦"{{x}}" }'), 'there is no param "x"'],
   [
     'a param that is not there, in a question',

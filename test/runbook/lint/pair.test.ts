@@ -89,6 +89,7 @@ describe('a translation', () => {
     ['no rollback', '\n  rollback: { run: [touch, x] }', '', 'rollback is not that of item 1.2 of the original'],
     ['another condition', '"{{kind}} == a"', '¦"{{kind}} != a"', 'when is not that of item 1.2 of the original'],
     ['no question', '\n  confirm: 确定？', '', 'confirm is not that of item 1.2 of the original'],
+    ['other needs', '\n  when:', '\n  needs: ¦[kind]\n  when:', 'needs is not that of item 1.2 of the original'],
     ['an approval', '\n  when:', '\n  approve: ¦lead\n  when:', 'approve is not that of item 1.2 of the original'],
     ['a milestone', '\n  when:', '\n  marks: ¦resolved\n  when:', 'marks is not that of item 1.2 of the original'],
   ])('may not differ in %s', (_, from, to, message) => {
