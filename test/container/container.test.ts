@@ -20,7 +20,7 @@ function container(
   } as unknown as Inspected
 }
 
-const recreate = (old: Inspected) => decideRecreation(old, { image: 'web:2', from: IMAGE as never })
+const recreate = (old: Inspected) => decideRecreation(old, { image: 'web:2', from: IMAGE })
 
 describe('a container that is made anew', () => {
   it('leaves to its image what it had from there', () => {
@@ -103,10 +103,10 @@ describe('a container is ready', () => {
   it('is waited for, and a restart begins the time anew', async () => {
     const clock = createManualClock()
     let looks = 0
-    const read = async () => {
+    const read = () => {
       looks += 1
-      void Promise.resolve().then(() => setImmediate(() => clock.advance(500)))
-      return { ...RUNNING, StartedAt: looks < 8 ? 'then' : 'again' }
+      setImmediate(() => void clock.advance(500))
+      return Promise.resolve({ ...RUNNING, StartedAt: looks < 8 ? 'then' : 'again' })
     }
     const tools = { clock, signal: new AbortController().signal }
     await expect(waitUntilReady(read, LIMITS, tools)).resolves.toBe('it has been running for 5 s')
