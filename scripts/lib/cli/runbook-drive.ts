@@ -132,7 +132,8 @@ export async function takeBack(
     ...{ reason, signal },
     onEnd: (step, { result, because }) => {
       const told = result === 'ok' ? `taken back, ${because}` : `ROLLBACK FAILED: ${because}`
-      writing.push(say(`  [${result === 'ok' ? '<' : '!'}] ${step.number} ${titleOf(session, step)}: ${told}`))
+      const mark = result === 'ok' ? '<' : '!'
+      writing.push(say(printableLine(`  [${mark}] ${step.number} ${titleOf(session, step)}: ${told}`)))
     },
   })
   await Promise.all(writing)
@@ -184,5 +185,11 @@ export function endLines(session: Session, stop: Stop, suffix: string): Line[] {
   const title = plain(next.step.words.title(step.title))
   const why = next.do === 'wait' ? 'waiting at' : state === 'unknown' ? 'nobody knows how it ended:' : 'failed:'
   const because = record?.because ? ` (${printableLine(record.because)})` : ''
-  return ['', `${why} ${step.number} ${title}${because}`, ...stepLines(next.step, view.words), '', ...foot]
+  return [
+    '',
+    printableLine(`${why} ${step.number} ${title}${because}`),
+    ...stepLines(next.step, view.words),
+    '',
+    ...foot,
+  ]
 }
