@@ -134,7 +134,11 @@ async function change(action: string, params: RestoreParams, flags: RestoreFlags
     if (outcome !== 'applied' && outcome !== 'verified')
       process.stderr.write(`${number}/${total} ${outcome}: ${title}\n`)
   }
-  const result = await telling(context, { subject, action }, () => runAction(found, params, context, { onStep }))
+  const result = await telling(context, { subject, action }, () =>
+    runAction(found, params, context, { onStep }).catch(async (error: unknown) => {
+      throw (await import('./undone.ts')).withOwnCode(error)
+    }),
+  )
   await printResult(session, result, flags)
 }
 

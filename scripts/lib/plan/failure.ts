@@ -2,7 +2,10 @@
 import { isOpsError, messageOf, OpsError, type ErrorCode } from '../core/errors.ts'
 import type { PlanResult, StepResult } from './types.ts'
 
-/** Carries the outcome of every step. Its code is ROLLED_BACK, STUCK, or INTERRUPTED or TERMINATED when all was undone. */
+/**
+ * Carries the outcome of every step. Its code is STUCK; or, when all was undone, ROLLED_BACK, INTERRUPTED or TERMINATED
+ * (on the command line, that of the cause: cli/undone.ts).
+ */
 export class PlanFailure extends OpsError {
   readonly result: PlanResult
   /** For STUCK: each thing a human must look at, host first, in the order in which to do it. */
@@ -59,9 +62,9 @@ function firstAction({ title, outcome }: StepResult, stop: Stop): string {
 function hintOf(code: ErrorCode, cause: unknown): string {
   const own = isOpsError(cause) ? cause.details.hint : undefined
   if (own !== undefined) return own
-  return code === 'ROLLED_BACK'
-    ? 'Everything is as it was before. Mend the cause and run it again.'
-    : 'Everything is as it was before. Run it again when you want it.'
+  return code === 'INTERRUPTED' || code === 'TERMINATED'
+    ? 'Everything is as it was before. Run it again when you want it.'
+    : 'Everything is as it was before. Mend the cause and run it again.'
 }
 
 function numbered(actions: readonly string[]): string {

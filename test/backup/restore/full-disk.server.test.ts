@@ -1,12 +1,15 @@
 /** A disk that is full while a database is loaded: what was there stays, nothing of the attempt does, and the disk is named. */
 import { execFileSync } from 'node:child_process'
-import { readdirSync, rmSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { openRepository } from '../../../scripts/lib/backup/repository/open.ts'
 import { runAction } from '../../../scripts/lib/action/run.ts'
 import { findAction } from '../../../scripts/lib/catalog.ts'
 import { mountMemory } from '../../support/file-system.ts'
+import { mountMemory as mountAt } from '../../support/mounts.ts'
+import { opskit } from '../../support/opskit.ts'
 import { MARIADB_ROOT_PASSWORD, startMariaDb } from '../../support/mariadb.ts'
 import { startPostgres } from '../../support/postgres.ts'
 import { tempDir } from '../../support/temp.ts'
@@ -49,15 +52,17 @@ describe('a disk that is full', () => {
       const context = await makeContext({ config: { backup: { repository, databases } }, stateDir })
       await act(context, 'backup.database', { name: 'app' })
       await server.sql('DELETE FROM app.t WHERE id > 7')
-      const failing = failureOf(act(context, 'restore.database', { backup: 'app' }))
+      const yaml = join(stateDir, 'opskit.yaml')
+      await writeFile(yaml, JSON.stringify({ state: { dir: stateDir }, backup: { repository, databases } }))
+      const failing = opskit('restore', ['database', 'app', '--yes', '--config', yaml], { timeoutMs: 60_000 })
       const scratch = async () => (await server.sql("SHOW DATABASES LIKE 'opskit_restore_%'")).length
       const loading =
         "SELECT 1 FROM information_schema.tables WHERE table_schema LIKE 'opskit_restore_%' AND table_name = 't'"
       await waitFor('the table that is loaded', async () => (await server.sql(loading)).length === 1)
       const filler = fill(disk.path)
       expect(await failing).toMatchObject({
-        code: 'CANNOT_WRITE',
-        message: expect.stringContaining('the disk of the server on localhost is full') as string,
+        exitCode: 73,
+        stderr: expect.stringMatching(/is full.*everything was undone\n {2}next: .*[Ff]ree space there/s) as string,
       })
       expect(await server.sql('SELECT COUNT(*) AS n FROM app.t')).toEqual([{ n: 7 }])
       expect(await scratch()).toBe(0)
@@ -68,6 +73,33 @@ describe('a disk that is full', () => {
       await server.stop()
     }
   })
+
+  it.each(['config', 'static'])(
+    'under files of a %s restore ends it with 73, and nothing of it is left',
+    async (kind) => {
+      const dir = await tempDir('full')
+      const [tree, small] = [join(dir, 'tree'), join(dir, 'small')]
+      execFileSync('sh', ['-c', 'mkdir "$1"; for i in $(seq 60); do echo new > "$1/$i"; done', 'sh', tree])
+      const backup = { repository: join(dir, 'repository'), [kind]: { web: { paths: [tree] } } }
+      await writeFile(join(dir, 'opskit.yaml'), JSON.stringify({ state: { dir: 'state' }, backup }))
+      const run = (command: string, ...args: string[]) => opskit(command, [...args, '--yes'], { cwd: dir })
+      expect(await opskit('backup', ['run', 'web'], { cwd: dir })).toMatchObject({ exitCode: 0 })
+      // Room for all bytes, not for all files: what no look at the free space tells.
+      const mount = await mountAt(small, { size: '4m,nr_inodes=40' })
+      onTestFinished(() => mount.unmount())
+      mkdirSync(join(small, tree), { recursive: true })
+      writeFileSync(join(small, tree, '1'), 'old')
+      expect(await run('restore', kind, 'web', '--to', small)).toMatchObject({
+        exitCode: 73,
+        stderr: expect.stringMatching(/there is no space to unpack .*everything was undone/) as string,
+      })
+      expect(execFileSync('find', [small, '-type', 'f', '-o', '-name', '.opskit*'], { encoding: 'utf8' })).toBe(
+        `${join(small, tree, '1')}\n`,
+      )
+      expect(readFileSync(join(small, tree, '1'), 'utf8')).toBe('old')
+      expect((await run('restore', '--undo')).stdout).toContain('no restore is unfinished')
+    },
+  )
 
   it('under a drill says nothing against the backup: it is not recorded, and the disk is named', async () => {
     const [repository, stateDir] = [join(await tempDir('repository'), 'r'), await tempDir('state')]

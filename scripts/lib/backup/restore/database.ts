@@ -191,7 +191,11 @@ function swapStep(restore: DatabaseRestore, { source, planned, state }: Work): S
     apply: (_host, signal) =>
       inEngine(restore, signal, async (engine) => {
         delete state.seen
-        state.replacement = await swapIn(restore, source, state.replacement ?? planned, engine)
+        state.replacement = await swapIn(restore, source, state.replacement ?? planned, engine).catch(
+          async (error: unknown) => {
+            throw await explainFailedLoad(error, on, () => engine.freeBytes())
+          },
+        )
         state.seen = describeSwapped(planned, keep)
       }),
     verify: async () => verdictOf(state),

@@ -89,14 +89,21 @@ export async function runMoves(
 ): Promise<void> {
   const end = await runTool(place, {
     argv: ['sh', '-c', ALONE, 'opskit', path, direction],
+    env: { LC_ALL: 'C' },
   })
   if (end.error) throw end.error
+  if (hasFailed(end) && isFull(end.stderr)) throw cannotWrite(place, path, end.stderr)
   if (hasFailed(end)) {
     throw new OpsError('FAILED', `moving the files on ${place.host} failed${said(end.stderr, place.redact)}`, {
       host: place.host,
       hint: `The script lies in ${path}; it can be run again.`,
     })
   }
+}
+
+/** Whether the tools of a machine, told to speak plainly (`LC_ALL=C`), said that its disk is full: they have no code for it. */
+export function isFull(stderr: string): boolean {
+  return /No space left on device|Disk quota exceeded/.test(stderr)
 }
 
 function cannotWrite({ host, redact }: Place, path: string, stderr: string): OpsError {

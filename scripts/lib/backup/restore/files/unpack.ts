@@ -7,6 +7,7 @@ import { hasFailed, said, stageError } from '../../pipeline/failure.ts'
 import { runTool, type Place } from '../../pipeline/place.ts'
 import { feed, type DecodeOptions } from '../decode.ts'
 import type { Link } from './chain.ts'
+import { isFull } from './place.ts'
 import { decideOutdated } from './select.ts'
 
 export interface UnpackRequest extends DecodeOptions {
@@ -65,7 +66,7 @@ async function unpackOne(
   if (!hasFailed(end)) return
   // Of a list of a chain not every name is in every archive; the comparison afterwards tells what is missing.
   if (list !== undefined && end.code === 2 && onlyNotFound(end.stderr)) return
-  if (/No space left on device|Disk quota exceeded/.test(end.stderr)) {
+  if (isFull(end.stderr)) {
     throw new OpsError('CANNOT_WRITE', `there is no space to unpack ${path} beside the files on ${place.host}`, {
       host: place.host,
     })
