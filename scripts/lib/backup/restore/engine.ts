@@ -22,6 +22,8 @@ export interface Replacement {
   /** MariaDB: tables of the target before, and of the scratch database. */
   readonly old?: readonly string[]
   readonly fresh?: readonly string[]
+  /** PostgreSQL: the database that it is renamed from. */
+  readonly maintenance?: string
   /** A file beside the journal: views, routines, triggers and events as they were. */
   readonly oldObjects?: string
 }

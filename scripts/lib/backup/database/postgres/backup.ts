@@ -22,6 +22,7 @@ import {
   type PostgresServer,
   type PostgresTable,
 } from './facts.ts'
+import { openMaintenance } from './maintenance.ts'
 import { decideParts, partArgv, schemaArgv } from './parts.ts'
 
 /** A database with its snapshot, held by a session that stays open while the tools read. */
@@ -39,7 +40,9 @@ export async function backUpPostgres(run: FamilyRun): Promise<SourceResult> {
   const { source, password, place } = run
   const address = { host: source.host, port: source.port, socket: source.socket, user: source.user, password }
   const access: PostgresAccess = { place, address, lockWaitMs: run.settings.lockWaitMs ?? DEFAULT_LOCK_WAIT_MS }
-  const session = await openPostgresSession(access, firstDatabase(run))
+  // The questions about the whole server are asked where the account is surely let in.
+  const first = source.databases === 'all' ? [] : source.databases.slice(0, 1)
+  const { session } = await openMaintenance(access, { first })
   try {
     const server = await readPostgresServer(session)
     const tool = await readDumpVersion(access, server)
@@ -74,11 +77,6 @@ export async function backUpPostgres(run: FamilyRun): Promise<SourceResult> {
   } finally {
     await session.close()
   }
-}
-
-/** The questions about the whole server are asked where the account is surely let in. */
-function firstDatabase({ source }: FamilyRun): string {
-  return source.databases === 'all' ? MAINTENANCE : (source.databases[0] ?? MAINTENANCE)
 }
 
 /** @throws OpsError MISSING_TOOL when pg_dump is older than the server: it refuses such servers itself, half-way */

@@ -19,6 +19,11 @@ export interface LoadAccess extends PostgresAccess {
   readonly isLocal: boolean
 }
 
+/** Knows where to ask about the whole server; see openMaintenance. */
+export interface ServerAccess extends LoadAccess {
+  readonly maintenance: string
+}
+
 /** A tool whose lock waits end with the tool's own deadline: an index may take hours. */
 export function loading(argv: ToolSpec['argv'], access: LoadAccess, database: string): ToolSpec {
   const spec = connected(argv, access, database)

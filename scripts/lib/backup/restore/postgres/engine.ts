@@ -1,19 +1,15 @@
 /** Restoring into PostgreSQL: archives in parts, a scratch database that takes the live one's name in one transaction. */
 import { OpsError } from '../../../core/errors.ts'
-import {
-  MAINTENANCE,
-  openPostgresSession,
-  quoteIdentifier,
-  type PostgresAddress,
-} from '../../database/postgres/connect.ts'
+import { openPostgresSession, quoteIdentifier, type PostgresAddress } from '../../database/postgres/connect.ts'
 import { readPostgresFacts, readPostgresRows } from '../../database/postgres/facts.ts'
+import { openMaintenance } from '../../database/postgres/maintenance.ts'
 import type { Place } from '../../pipeline/place.ts'
 import type { DatabaseFacts } from '../../types.ts'
 import { nameOfTable } from '../compare.ts'
 import { dataFilePath } from '../decode.ts'
 import type { EngineOptions, Replacement, RestoreEngine, RestoreSource } from '../engine.ts'
 import { readFreeBytes } from '../room.ts'
-import { ask, runScript, waitForSwap, type LoadAccess } from './client.ts'
+import { ask, runScript, waitForSwap, type LoadAccess, type ServerAccess } from './client.ts'
 import { loadArchives } from './load.ts'
 import { preflightPostgres } from './preflight.ts'
 import { applyRename, dropPostgres, undoRename } from './replace.ts'
@@ -38,11 +34,19 @@ export function openPostgresEngine({
   isThrowAway = false,
 }: PostgresEngineOptions): RestoreEngine {
   const access: LoadAccess = { place, address, isLocal: host.kind === 'local', lockWaitMs: LOCK_WAIT_MS }
+  const known = new Map<string, Promise<ServerAccess>>()
+  const aroundOf = (replacement: Replacement) => {
+    const found = known.get(replacement.target) ?? findAround(access, replacement)
+    known.set(replacement.target, found)
+    return found
+  }
   return {
     notInScratch: [],
-    preflight: (source, replacement) => preflightPostgres({ access, host, signal }, source, replacement),
+    preflight: async (source, replacement) =>
+      preflightPostgres({ access: await aroundOf(replacement), host, signal }, source, replacement),
     async load(source, replacement, progress) {
       const { scratch, tables } = replacement
+      const access = await aroundOf(replacement)
       const { ownOwner } = await preflightPostgres({ access, host, signal }, source, replacement)
       await dropPostgres(access, scratch)
       progress.update(0, 0, `loading ${source.facts.name}`)
@@ -62,9 +66,10 @@ export function openPostgresEngine({
       if (tables) await refuseOtherColumns(access, copyOf(replacement, tables))
       return replacement
     },
-    prepare: async (replacement) => replacement,
+    prepare: async (replacement) => ({ ...replacement, maintenance: (await aroundOf(replacement)).maintenance }),
     readFacts: (database, like) => readFacts(access, database, like),
     async apply(_source, replacement) {
+      const access = await aroundOf(replacement)
       if (!replacement.tables) return applyRename(access, replacement)
       const copy = copyOf(replacement, replacement.tables)
       await waitForSwap(access, copy.target, copy.scratch)
@@ -73,6 +78,7 @@ export function openPostgresEngine({
       await dropPostgres(access, copy.scratch)
     },
     async undo(replacement, swapped) {
+      const access = await aroundOf(replacement)
       if (!swapped) return dropPostgres(access, replacement.scratch)
       if (!replacement.tables) return undoRename(access, replacement)
       const copy = copyOf(replacement, replacement.tables)
@@ -82,17 +88,34 @@ export function openPostgresEngine({
     },
     ask: async (database, sql) => (await ask(access, database, sql, { asOperator: true }))[0]?.[0],
     finish: async () => [],
-    async discard({ existed, tables, aside, target }) {
+    async discard(replacement) {
+      const { existed, tables, aside, target } = replacement
       if (!existed) return
       if (tables) await runScript(access, target, `DROP SCHEMA IF EXISTS ${quoteIdentifier(aside)} CASCADE;`)
-      else await dropPostgres(access, aside)
+      else await dropPostgres(await aroundOf(replacement), aside)
     },
     async freeBytes() {
-      const [row] = await ask(access, MAINTENANCE, "SELECT current_setting('data_directory')")
-      return readFreeBytes(host, row?.[0])
+      const { session } = await openMaintenance(access)
+      try {
+        const [row] = await session.query("SELECT current_setting('data_directory')")
+        return await readFreeBytes(host, row?.[0])
+      } finally {
+        await session.close()
+      }
     },
     close: async () => undefined,
   }
+}
+
+/** Nobody is in a database that is renamed, so who renames is in another one: the same as last time, whose lock counts. */
+async function findAround(
+  access: LoadAccess,
+  { target, scratch, aside, maintenance }: Replacement,
+): Promise<ServerAccess> {
+  const options = { avoid: [target, scratch, aside], ...(maintenance === undefined ? {} : { first: [maintenance] }) }
+  const { database, session } = await openMaintenance(access, options)
+  await session.close()
+  return { ...access, maintenance: database }
 }
 
 function copyOf({ scratch, target, aside }: Replacement, tables: readonly string[]): TableCopy {

@@ -13,7 +13,7 @@ import type { ToolSpec } from '../../pipeline/place.ts'
 import { makeTempDirectory } from '../../pipeline/private.ts'
 import { asWriteError } from '../../repository/durable.ts'
 import { feed, startDecoding, type DecodeOptions } from '../decode.ts'
-import { loading, runScript, type LoadAccess } from './client.ts'
+import { loading, runScript, type ServerAccess } from './client.ts'
 import { readStatements, type DatabaseStatements } from './statements.ts'
 
 /** Where the files of one database lie on this machine. */
@@ -23,7 +23,7 @@ export interface PostgresFiles {
 }
 
 export interface PostgresLoad extends DecodeOptions {
-  readonly access: LoadAccess
+  readonly access: ServerAccess
   readonly files: PostgresFiles
   /** The name in the backup. */
   readonly original: string
@@ -50,7 +50,7 @@ export async function loadArchives(load: PostgresLoad): Promise<void> {
     })
     await decoding.done
     const own = await readDatabaseStatements(load, schema)
-    await runScript(access, MAINTENANCE, own.create)
+    await runScript(access, access.maintenance, own.create)
     await restore(load, { section: 'pre-data', path: schema })
     await inParallel(files.rows, jobs, (path) => restore(load, { section: 'data', path }))
     await restore(load, { section: 'post-data', path: schema, jobs })

@@ -11,7 +11,7 @@ import { dataFilePath, feed } from '../decode.ts'
 import type { Preflight, Replacement, RestoreSource } from '../engine.ts'
 import { compareSeries, refuseNewer } from '../versions.ts'
 import { readFreeBytes } from '../room.ts'
-import type { LoadAccess } from './client.ts'
+import type { LoadAccess, ServerAccess } from './client.ts'
 
 /** Rows with their indexes take more room in the server than in the archive. */
 const ROOM_FACTOR = 1.5
@@ -22,7 +22,7 @@ export interface PostgresPreflight extends Preflight {
 }
 
 export interface PostgresTarget {
-  readonly access: LoadAccess
+  readonly access: ServerAccess
   readonly host: Host
   readonly signal: AbortSignal
 }
@@ -32,7 +32,7 @@ export async function preflightPostgres(
   source: RestoreSource,
   replacement: Replacement,
 ): Promise<PostgresPreflight> {
-  const session = await openPostgresSession(access, MAINTENANCE)
+  const session = await openPostgresSession(access, access.maintenance)
   try {
     const server = await readPostgresServer(session)
     refuseNewer(source.entry.manifest.server, { family: 'postgresql', version: server.version }, host.name)

@@ -6,8 +6,8 @@
  *   swapped   the live name holds what was restored, `aside` what was there before
  */
 import { OpsError } from '../../../core/errors.ts'
-import { MAINTENANCE, quoteIdentifier, quoteLiteral } from '../../database/postgres/connect.ts'
-import { ask, runScript, swapLock, waitForSwap, type LoadAccess } from './client.ts'
+import { quoteIdentifier, quoteLiteral } from '../../database/postgres/connect.ts'
+import { ask, runScript, swapLock, waitForSwap, type ServerAccess } from './client.ts'
 
 export interface DatabaseRename {
   readonly target: string
@@ -18,8 +18,8 @@ export interface DatabaseRename {
 /** Terminated sessions are gone at once; one that is being undone may take a while. */
 const LEAVE_SECONDS = 20
 
-export async function applyRename(access: LoadAccess, { target, scratch, aside }: DatabaseRename): Promise<void> {
-  await waitForSwap(access, MAINTENANCE, scratch)
+export async function applyRename(access: ServerAccess, { target, scratch, aside }: DatabaseRename): Promise<void> {
+  await waitForSwap(access, access.maintenance, scratch)
   const there = await readNames(access, [target, scratch, aside])
   // Renamed already; whoever did it may have died before anybody was let in again.
   if (!there.has(scratch)) return allow(access, [target, aside])
@@ -34,8 +34,8 @@ export async function applyRename(access: LoadAccess, { target, scratch, aside }
   await allow(access, [target, aside])
 }
 
-export async function undoRename(access: LoadAccess, { target, scratch, aside }: DatabaseRename): Promise<void> {
-  await waitForSwap(access, MAINTENANCE, scratch)
+export async function undoRename(access: ServerAccess, { target, scratch, aside }: DatabaseRename): Promise<void> {
+  await waitForSwap(access, access.maintenance, scratch)
   const there = await readNames(access, [target, scratch, aside])
   // Swapped: the restored one has left the scratch name.
   if (!there.has(scratch) && there.has(target)) {
@@ -44,37 +44,37 @@ export async function undoRename(access: LoadAccess, { target, scratch, aside }:
     await renameAlone(
       access,
       [target, aside].filter((name) => there.has(name)),
-      renames,
+      [swapLock(scratch), ...renames],
     )
   }
   await allow(access, [target])
   await dropPostgres(access, scratch)
 }
 
-export async function dropPostgres(access: LoadAccess, database: string): Promise<void> {
-  await runScript(access, MAINTENANCE, `DROP DATABASE IF EXISTS ${quoteIdentifier(database)};`)
+export async function dropPostgres(access: ServerAccess, database: string): Promise<void> {
+  await runScript(access, access.maintenance, `DROP DATABASE IF EXISTS ${quoteIdentifier(database)};`)
 }
 
 /** @returns those of the names that are databases */
-export async function readNames(access: LoadAccess, names: readonly string[]): Promise<Set<string>> {
+export async function readNames(access: ServerAccess, names: readonly string[]): Promise<Set<string>> {
   const list = names.map(quoteLiteral).join(', ')
-  const rows = await ask(access, MAINTENANCE, `SELECT datname FROM pg_database WHERE datname IN (${list})`)
+  const rows = await ask(access, access.maintenance, `SELECT datname FROM pg_database WHERE datname IN (${list})`)
   return new Set(rows.map(([name = '']) => name))
 }
 
-/** Nobody may come in, everybody is sent out, then all renames or none. */
-async function renameAlone(access: LoadAccess, names: readonly string[], renames: readonly string[]): Promise<void> {
+/** Nobody may come in, everybody is sent out, then all statements or none. */
+async function renameAlone(access: ServerAccess, names: readonly string[], statements: readonly string[]): Promise<void> {
   const closed = names.map((name) => `ALTER DATABASE ${quoteIdentifier(name)} ALLOW_CONNECTIONS false;`)
   const list = names.map(quoteLiteral).join(', ')
   try {
-    await runScript(access, MAINTENANCE, closed.join('\n'))
-    const [row] = await ask(access, MAINTENANCE, sendOut(list))
+    await runScript(access, access.maintenance, closed.join('\n'))
+    const [row] = await ask(access, access.maintenance, sendOut(list))
     if (row?.[0] !== '0') {
       throw new OpsError('LOCKED', `${row?.[0] ?? 'some'} sessions of ${names.join(', ')} do not end`, {
         hint: 'Look at them: SELECT pid, usename, state, query FROM pg_stat_activity',
       })
     }
-    await runScript(access, MAINTENANCE, ['BEGIN', ...renames, 'COMMIT', ''].join(';\n'))
+    await runScript(access, access.maintenance, ['BEGIN', ...statements, 'COMMIT', ''].join(';\n'))
   } catch (error) {
     await allow(access, names).catch(() => undefined)
     throw error
@@ -96,8 +96,8 @@ SELECT count(*) FROM pg_stat_activity WHERE datname IN (${list})`
 }
 
 /** Whoever was refused may connect again. */
-async function allow(access: LoadAccess, names: readonly string[]): Promise<void> {
+async function allow(access: ServerAccess, names: readonly string[]): Promise<void> {
   const there = await readNames(access, names)
   const opened = [...there].map((name) => `ALTER DATABASE ${quoteIdentifier(name)} ALLOW_CONNECTIONS true;`)
-  if (opened.length > 0) await runScript(access, MAINTENANCE, opened.join('\n'))
+  if (opened.length > 0) await runScript(access, access.maintenance, opened.join('\n'))
 }

@@ -80,7 +80,7 @@ export async function uncopyTables(access: LoadAccess, copy: TableCopy): Promise
     ]
   })
   const script = [
-    'BEGIN;',
+    `BEGIN; ${swapLock(copy.scratch)};`,
     `TRUNCATE ${names.join(', ')};`,
     ...back,
     `DROP SCHEMA ${quoteIdentifier(aside)} CASCADE;`,
