@@ -3,7 +3,6 @@ import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { NODE, opskit, ROOT } from '../../support/opskit.ts'
 import { startPostgres, type Postgres } from '../../support/postgres.ts'
@@ -44,7 +43,8 @@ async function killWaiting(child: ChildProcess, pattern: string): Promise<void> 
 
 async function finish(direction: string, reader: ChildProcess): Promise<void> {
   const finishing = run('restore', `--${direction}`, '--yes')
-  await delay(500)
+  const waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+  await waitFor('it to wait for the client that is left', () => psql('postgres', waiting) === '2', 20_000)
   reader.kill('SIGKILL')
   expect(await finishing).toMatchObject({ exitCode: 0 })
 }
