@@ -18,6 +18,7 @@ import type { Place } from '../../pipeline/place.ts'
 import type { DataFile, DatabaseFacts, TableFacts } from '../../types.ts'
 import { openDataFile, startBulkDecoding } from '../decode.ts'
 import type { EngineOptions, RestoreEngine, RestoreSource } from '../engine.ts'
+import { isMysqlHere } from '../here.ts'
 import { readFreeBytes } from '../room.ts'
 import { createDatabase, dropDatabase, readInventory } from './inventory.ts'
 import { loadDump } from './load.ts'
@@ -55,7 +56,7 @@ export async function openMysqlEngine(options: MysqlEngineOptions): Promise<Rest
   return {
     notInScratch: isThrowAway ? [] : ['events'],
     async preflight(source, replacement) {
-      const found = await preflightMysql(session, host, source, replacement)
+      const found = await preflightMysql({ session, host, address }, source, replacement)
       const owners = ownDefiner
         ? ['views, routines, triggers and events will belong to the restoring account (no SET USER)']
         : []
@@ -115,6 +116,7 @@ export async function openMysqlEngine(options: MysqlEngineOptions): Promise<Rest
     },
     discard: ({ existed, aside }) => (existed ? dropDatabase(session, aside) : Promise.resolve()),
     async freeBytes() {
+      if (!(await isMysqlHere(session, host, address))) return undefined
       const [row] = await session.query('SELECT @@datadir')
       return readFreeBytes(host, row?.[0])
     },

@@ -2,10 +2,11 @@
 import { OpsError } from '../../../core/errors.ts'
 import { formatSize } from '../../../core/duration.ts'
 import type { Host } from '../../../host/types.ts'
-import { literal } from '../../database/mysql/connect.ts'
+import { literal, type MysqlAddress } from '../../database/mysql/connect.ts'
 import { readMysqlServer } from '../../database/mysql/facts.ts'
 import type { SqlSession } from '../../database/session.ts'
 import type { Preflight, Replacement, RestoreSource } from '../engine.ts'
+import { isMysqlHere } from '../here.ts'
 import { readFreeBytes } from '../room.ts'
 import { refuseNewer } from '../versions.ts'
 import { readInventory } from './inventory.ts'
@@ -28,9 +29,14 @@ const NEEDED = [
 /** Rows with their indexes take more room in the server than as text. */
 const ROOM_FACTOR = 1.3
 
+export interface MysqlTarget {
+  readonly session: SqlSession
+  readonly host: Host
+  readonly address: MysqlAddress
+}
+
 export async function preflightMysql(
-  session: SqlSession,
-  host: Host,
+  { session, host, address }: MysqlTarget,
   source: RestoreSource,
   replacement: Replacement,
 ): Promise<Preflight> {
@@ -53,7 +59,8 @@ export async function preflightMysql(
   }
   const before = await readInventory(session, target)
   await refuseForeignReferences(session, replacement, before.tables)
-  const space = await decideSpace(host, flags[1] ?? '', source)
+  const isHere = await isMysqlHere(session, host, address)
+  const space = await decideSpace(host, isHere ? flags[1] : undefined, source)
   const missing = (tables ?? []).filter((table) => !source.facts.tables.some(({ name }) => name === table))
   if (missing.length > 0) throw new OpsError('USAGE', `the backup has no table ${missing.join(', ')}`)
   return {
@@ -110,13 +117,20 @@ async function refuseForeignReferences(
   )
 }
 
-/** @returns a note; undefined when the space is known to be enough */
-async function decideSpace(host: Host, datadir: string, { files }: RestoreSource): Promise<string | undefined> {
+/**
+ * @param datadir undefined for that of another machine
+ * @returns a note; undefined when the space is known to be enough
+ */
+async function decideSpace(
+  host: Host,
+  datadir: string | undefined,
+  { files }: RestoreSource,
+): Promise<string | undefined> {
   const plain = files.find(({ role }) => role === 'dump')?.plainBytes
-  if (plain === undefined || datadir === '') return 'how much space it takes is not known'
+  if (plain === undefined) return 'how much space it takes is not known'
   const needed = Math.round(plain * ROOM_FACTOR)
   const free = await readFreeBytes(host, datadir)
-  if (free === undefined) return `it takes about ${formatSize(needed)}; the free space is not known`
+  if (free === undefined) return `it takes about ${formatSize(needed)}; free space there is not known`
   if (free >= needed) return undefined
   throw new OpsError(
     'CANNOT_WRITE',

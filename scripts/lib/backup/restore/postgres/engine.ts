@@ -8,6 +8,7 @@ import type { DatabaseFacts } from '../../types.ts'
 import { nameOfTable } from '../compare.ts'
 import { dataFilePath } from '../decode.ts'
 import type { EngineOptions, Replacement, RestoreEngine, RestoreSource } from '../engine.ts'
+import { isPostgresHere } from '../here.ts'
 import { readFreeBytes } from '../room.ts'
 import { ask, runScript, waitForSwap, type LoadAccess, type ServerAccess } from './client.ts'
 import { loadArchives } from './load.ts'
@@ -97,6 +98,7 @@ export function openPostgresEngine({
     async freeBytes() {
       const { session } = await openMaintenance(access)
       try {
+        if (!(await isPostgresHere(session, host, address))) return undefined
         const [row] = await session.query("SELECT current_setting('data_directory')")
         return await readFreeBytes(host, row?.[0])
       } finally {

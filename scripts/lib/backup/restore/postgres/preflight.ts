@@ -10,6 +10,7 @@ import { parseToolVersion } from '../../pipeline/tools.ts'
 import { dataFilePath, feed } from '../decode.ts'
 import type { Preflight, Replacement, RestoreSource } from '../engine.ts'
 import { compareSeries, refuseNewer } from '../versions.ts'
+import { isPostgresHere } from '../here.ts'
 import { readFreeBytes } from '../room.ts'
 import type { LoadAccess, ServerAccess } from './client.ts'
 
@@ -53,7 +54,7 @@ export async function preflightPostgres(
       ...(isSuperuser
         ? []
         : ['everything will belong to the restoring account, without grants: it is not a superuser']),
-      ...(await readSpace(session, host, source, isSuperuser)),
+      ...(await readSpace(session, host, source, isSuperuser && (await isPostgresHere(session, host, access.address)))),
     ]
     return { existed: existed.length > 0, version: `postgresql ${server.version}`, notes, ownOwner: !isSuperuser }
   } finally {
@@ -158,10 +159,10 @@ async function readSpace(
   // What went by descriptors was not counted; text compresses to about a third.
   const bytes = files.reduce((sum, file) => sum + (file.plainBytes ?? file.sizeBytes * 3), 0)
   const needed = Math.round(bytes * ROOM_FACTOR)
-  if (!maySee) return [`it takes about ${formatSize(needed)}; the free space is not known`]
+  if (!maySee) return [`it takes about ${formatSize(needed)}; free space there is not known`]
   const [row] = await session.query(`SELECT current_setting('data_directory')`)
   const free = await readFreeBytes(host, row?.[0])
-  if (free === undefined) return [`it takes about ${formatSize(needed)}; the free space is not known`]
+  if (free === undefined) return [`it takes about ${formatSize(needed)}; free space there is not known`]
   if (free >= needed) return []
   throw new OpsError(
     'CANNOT_WRITE',
