@@ -189,9 +189,15 @@ export const CATALOG: readonly ActionEntry[] = [
   },
   {
     name: 'restore.undo',
-    summary: 'Takes back a restore that was interrupted',
+    summary: 'Takes back a restore: one that was interrupted, or a finished one',
     changes: true,
     load: async () => (await import('./backup/restore/action-finish.ts')).undoRestoreAction,
+  },
+  {
+    name: 'restore.discard',
+    summary: 'Removes for good what a finished restore has kept of what was there before',
+    changes: true,
+    load: async () => (await import('./backup/restore/action-finish.ts')).discardRestoreAction,
   },
 ]
 

@@ -26,28 +26,33 @@ interface RestoreFlags extends BackupFlags {
 interface FinishFlags extends BackupFlags {
   readonly resume?: string | boolean
   readonly undo?: string | boolean
+  readonly discard?: string
   readonly yes?: boolean
 }
 
-/** Flags of the command itself: what an interrupted restore left. */
+/** Flags of the command itself: what an interrupted restore left, and what a finished one has kept. */
 export function addFinish(program: Command, signal: AbortSignal): void {
   addCommonFlags(program)
     .option('--resume [id]', 'finish a restore that was interrupted')
-    .option('--undo [id]', 'take back a restore that was interrupted')
+    .option('--undo [id]', 'take back a restore that was interrupted, or a finished one (its id: see list)')
+    .option('--discard <id>', 'remove for good what a finished restore has kept (its id: see list)')
     .option('--dry-run', 'show what would be done and do nothing')
     .option('--yes', 'do not ask')
     .action(async (flags: FinishFlags) => {
-      const direction = flags.undo === undefined ? 'resume' : 'undo'
-      if (flags.resume === undefined && flags.undo === undefined) {
+      const { resume, undo, discard } = flags
+      const [given, another] = Object.entries({ resume, undo, discard }).filter(([, value]) => value !== undefined)
+      if (!given) {
         throw new OpsError('USAGE', 'it is not said what to restore', {
           hint: 'npx zx scripts/restore.ts database NAME, config NAME or static NAME; --help shows more.',
         })
       }
-      if (flags.resume !== undefined && flags.undo !== undefined) {
-        throw new OpsError('USAGE', '--resume and --undo exclude each other', { hint: 'Leave one of them out.' })
+      const [verb, id] = given
+      if (another) {
+        throw new OpsError('USAGE', `--${verb} and --${another[0]} exclude each other`, {
+          hint: 'Leave one of them out.',
+        })
       }
-      const id = flags[direction]
-      await change(`restore.${direction}`, typeof id === 'string' ? { id } : {}, flags, signal)
+      await change(`restore.${verb}`, typeof id === 'string' ? { id } : {}, flags, signal)
     })
 }
 

@@ -98,7 +98,7 @@ describe('a restore of a table', () => {
     reader.kill('SIGKILL')
     await waitFor('the client to swap the rows', () => psql('app', 'SELECT count(*) FROM t') === '100')
     const second = await read()
-    await killWaiting(begin('--undo'), 'TRUNCATE')
+    await killWaiting(begin('--undo'), 'LOCK TABLE')
     await finish(direction, second)
     expect(state()).toEqual(direction === 'undo' ? OLD : restored(100))
     expect((await run('restore', '--undo', '--yes')).stdout).toContain('no restore is unfinished')

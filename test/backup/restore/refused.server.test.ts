@@ -7,7 +7,9 @@ import { runAction } from '../../../scripts/lib/action/run.ts'
 import type { Action } from '../../../scripts/lib/action/types.ts'
 import { restoreDatabaseAction } from '../../../scripts/lib/backup/restore/action-database.ts'
 import { restoreConfigAction, restoreStaticAction } from '../../../scripts/lib/backup/restore/action-files.ts'
+import { openEngine } from '../../../scripts/lib/backup/restore/open-engine.ts'
 import type { BackupEntry, Manifest } from '../../../scripts/lib/backup/types.ts'
+import { openLocalHost } from '../../../scripts/lib/host/local.ts'
 import { MARIADB_ROOT_PASSWORD, startMariaDb, type MariaDb } from '../../support/mariadb.ts'
 import { mountMemory } from '../../support/mounts.ts'
 import { startNginx } from '../../support/nginx.ts'
@@ -172,6 +174,37 @@ describe('a MariaDB restore refuses', () => {
       refused('ROLLED_BACK', /a statement of the dump has no end/),
     )
     expect(await server.sql("SHOW DATABASES LIKE 'opskit%'")).toEqual([])
+  })
+
+  it('not a database with a view whose table is lost: that is what is restored', async () => {
+    const context = await createContext(settings())
+    await server.sql('USE app', 'CREATE VIEW v AS SELECT * FROM child', 'CREATE VIEW w AS SELECT 1 AS a')
+    await backUp(context, 'app')
+    await server.sql('DROP TABLE app.child')
+    const planned = await runAction(restore, { backup: 'app' }, context, { dryRun: true })
+    expect(JSON.stringify(planned)).toContain('for what they refer to is missing now: the 1 view v')
+    await runAction(restore, { backup: 'app' }, context)
+    expect(await server.sql('SELECT id FROM app.v')).toEqual([{ id: 1 }])
+  })
+
+  it('to drop views and triggers that it has not saved', async () => {
+    const context = await createContext(settings())
+    await server.sql('USE app', 'CREATE VIEW w AS SELECT 1 AS a')
+    const source = context.config.backup.databases['app']
+    if (!source) throw new Error('no source app')
+    const { resolveSecret, signal, directory } = context
+    const host = openLocalHost()
+    const engine = await openEngine({
+      source,
+      host,
+      resolveSecret,
+      signal,
+      stateDirectory: directory,
+      redact: (t) => t,
+    })
+    await engine.undo({ target: 'app', scratch: 'opskit_restore_x', aside: 'app_before_x', existed: true }, true)
+    await engine.close()
+    expect(await server.sql('SELECT a FROM app.w')).toEqual([{ a: 1 }])
   })
 
   it('restores single tables and keeps the others as they are', async () => {

@@ -1,29 +1,52 @@
-/** The actions restore.resume and restore.undo: what an interrupted restore left is finished, or taken back. */
+/**
+ * The actions restore.resume, restore.undo and restore.discard: what an interrupted restore left is finished, or taken back; what
+ * a finished one has kept is brought back, or removed.
+ */
 import { z } from 'zod'
 import type { ActionContext, ChangeAction } from '../../action/types.ts'
 import { OpsError } from '../../core/errors.ts'
 import { silentProgress } from '../../core/progress.ts'
 import type { Plan, Step } from '../../plan/types.ts'
+import type { Journal } from '../../journal/types.ts'
 import { openPlace } from '../pipeline/place.ts'
 import { openConfiguredRepository } from '../run/stage.ts'
-import { engineOpener, followersOf, type Destination } from './destination.ts'
+import { followersOf, openerOf } from './destination.ts'
+import { planDiscard } from './discard.ts'
 import { completeSwap, sourceOf } from './database.ts'
 import type { Replacement, RestoreEngine } from './engine.ts'
 import { readIdentity } from './identity.ts'
+import { findKept, nameKept, readKept } from './kept.ts'
+import { completeTakeBack, planTakeBack } from './take-back.ts'
 import { keepAll } from './files/restore.ts'
 import { removeWorkDirectory, runMoves } from './files/place.ts'
 import { describeUnfinished, forgetUnfinished, readUnfinished, type Unfinished } from './unfinished.ts'
 
 const params = z.strictObject({
-  /** Which one, when there are several: its id. */
+  /** Which one, when there are several; or what a finished restore has kept: its id. */
   id: z.string().min(1).optional(),
+})
+const discardParams = z.strictObject({
+  /** The id of what a finished restore has kept. */
+  id: z.string().min(1),
 })
 
 export type FinishParams = z.output<typeof params>
 type Direction = 'resume' | 'undo'
 
 export const resumeRestoreAction = finishAction('resume', 'Finishes a restore that was interrupted')
-export const undoRestoreAction = finishAction('undo', 'Takes back a restore that was interrupted')
+export const undoRestoreAction = finishAction(
+  'undo',
+  'Takes back a restore: one that was interrupted, or a finished one',
+)
+
+export const discardRestoreAction: ChangeAction<z.output<typeof discardParams>> = {
+  name: 'restore.discard',
+  summary: 'Removes for good what a finished restore has kept of what was there before',
+  changes: true,
+  params: discardParams,
+  lease: () => 'restore:unfinished',
+  plan: (context, { id }) => planDiscard(context, findKept(context.journal, id)),
+}
 
 function finishAction(direction: Direction, summary: string): ChangeAction<FinishParams> {
   return {
@@ -42,7 +65,8 @@ const TIMEOUT_MS = 6 * 3_600_000
 export async function planFinish(context: ActionContext, direction: Direction, id: string | undefined): Promise<Plan> {
   const all = readUnfinished(context.journal)
   const title = direction === 'resume' ? 'Finish the interrupted restore' : 'Take the interrupted restore back'
-  if (all.length === 0 && id === undefined) return { title, steps: [], because: 'no restore is unfinished' }
+  if (all.length === 0 && id === undefined) return { title, steps: [], because: describeNothing(context.journal) }
+  if (id !== undefined && !all.some((one) => one.id === id)) return planKept(context, direction, id)
   const one = chooseUnfinished(all, id)
   // What was never swapped in is not worth keeping: the restore begins anew.
   if (one.phase === 'loading') {
@@ -62,13 +86,26 @@ function chooseUnfinished(all: readonly Unfinished[], id: string | undefined): U
   const [only] = found
   if (only && found.length === 1) return only
   const known = all.map((one) => `${one.id} (${one.backup} on ${one.on})`).join(', ')
-  throw new OpsError(
-    'USAGE',
-    id === undefined ? 'several restores are unfinished' : `no unfinished restore has the id ${id}`,
-    {
-      hint: known === '' ? 'Nothing is unfinished.' : `Name one of them: ${known}.`,
-    },
-  )
+  throw new OpsError('USAGE', 'several restores are unfinished', { hint: `Name one of them: ${known}.` })
+}
+
+function describeNothing(journal: Journal): string {
+  const kept = readKept(journal).length
+  const more = kept === 0 ? '' : `; of ${kept} finished ones the state before is kept: npx zx scripts/restore.ts list`
+  return `no restore is unfinished${more}`
+}
+
+async function planKept(context: ActionContext, direction: Direction, id: string): Promise<Plan> {
+  const kept = findKept(context.journal, id)
+  if (direction === 'resume') {
+    throw new OpsError('USAGE', `the ${kept.by} that kept ${nameKept(kept)} is over: there is nothing to resume`, {
+      hint: `Take it back with: npx zx scripts/restore.ts --undo ${id}`,
+    })
+  }
+  const { journal, clock, signal, log } = context
+  if (kept.kind === 'files') throw new OpsError('USAGE', 'not yet')
+  const open = await openerOf(context, kept)
+  return planTakeBack({ kept, open, journal, now: clock.now(), timeoutMs: TIMEOUT_MS, signal, warn: log.warn })
 }
 
 /** There is no way back from going back, nor from going on: each is repeated until it succeeds. */
@@ -82,12 +119,10 @@ function databaseStep(context: ActionContext, one: Unfinished, direction: Direct
         ? `Bring ${replacement.target} back to what it was before the restore`
         : `Put what was restored in the place of ${replacement.target}; what was there is kept as ${replacement.aside}`,
     async apply(_host, signal) {
-      const settings = context.config.backup.databases[one.source ?? '']
-      if (!settings) throw new OpsError('USAGE', `the database source "${one.source}" is no longer configured`)
-      const destination: Destination = { source: one.source ?? '', settings, on: one.on }
-      const engine = await (await engineOpener(context, destination))(signal)
+      const engine = await (await openerOf(context, one))(signal)
       try {
         if (direction === 'undo') await engine.undo(replacement, one.phase === 'swapping')
+        else if (one.keptId !== undefined) await resumeTakeBack(context, one, replacement, engine)
         else await resumeSwap(context, one, replacement, engine)
         forgetUnfinished(context.journal, one.id)
       } finally {
@@ -95,6 +130,17 @@ function databaseStep(context: ActionContext, one: Unfinished, direction: Direct
       }
     },
   }
+}
+
+async function resumeTakeBack(
+  { journal, clock, log }: ActionContext,
+  one: Unfinished,
+  replacement: Replacement,
+  engine: RestoreEngine,
+): Promise<void> {
+  const kept = findKept(journal, one.keptId ?? '')
+  if (kept.kind !== 'database') throw new OpsError('FAILED', `${nameKept(kept)} is no database`)
+  await completeTakeBack({ journal, kept, now: clock.now(), warn: log.warn }, replacement, { engine })
 }
 
 async function resumeSwap(

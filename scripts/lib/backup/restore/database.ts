@@ -16,6 +16,7 @@ import { refuseDamaged } from './checks.ts'
 import { compareFacts, nameOfTable } from './compare.ts'
 import type { Preflight, Replacement, RestoreEngine, RestoreSource } from './engine.ts'
 import { explainFailedLoad } from './room.ts'
+import { forgetAside, keptOf, noteKept } from './kept.ts'
 import { forgetUnfinished, noteUnfinished, refuseUnfinished, type Unfinished } from './unfinished.ts'
 import type { AgeIdentity } from './identity.ts'
 
@@ -131,17 +132,20 @@ const LONGEST_ASIDE_STEM = 38
 function nameReplacement({ entry, name, file, tables, now }: DatabaseRestore, facts: DatabaseFacts): Replacement {
   if (entry.manifest.server?.family === 'sqlite') return nameFiles(name ?? file, now)
   const target = name ?? facts.name
-  const stem = Buffer.from(target)
-    .subarray(0, LONGEST_ASIDE_STEM)
-    .toString()
-    .replace(/\ufffd+$/, '')
   return {
     target,
     scratch: `opskit_restore_${randomBytes(6).toString('hex')}`,
-    aside: `${stem}_before_${formatStamp(now)}`,
+    aside: asideOf(target, now),
     existed: false,
     ...(tables ? { tables } : {}),
   }
+}
+
+/** The name under which is kept what was there before; a file's stands beside it. */
+export function asideOf(target: string, now: number): string {
+  if (target.startsWith('/')) return `${target}.before-${formatStamp(now)}`
+  const stem = Buffer.from(target).subarray(0, LONGEST_ASIDE_STEM).toString()
+  return `${stem.replace(/\ufffd+$/, '')}_before_${formatStamp(now)}`
 }
 
 /** A SQLite database is a file; the others lie beside it. */
@@ -152,7 +156,7 @@ function nameFiles(target: string | undefined, now: number): Replacement {
     })
   }
   const scratch = `${target}.opskit-restore-${randomBytes(6).toString('hex')}`
-  return { target, scratch, aside: `${target}.before-${formatStamp(now)}`, existed: false }
+  return { target, scratch, aside: asideOf(target, now), existed: false }
 }
 
 export function sourceOf(
@@ -202,6 +206,7 @@ function swapStep(restore: DatabaseRestore, { source, planned, state }: Work): S
     undo: (_host, signal) =>
       inEngine(restore, signal, async (engine) => {
         await engine.undo(state.replacement ?? planned, true)
+        forgetAside(restore, planned)
         forgetUnfinished(restore.journal, planned.scratch)
       }),
   }
@@ -216,7 +221,10 @@ function discardStep(restore: DatabaseRestore, works: readonly Work[]): Step {
     verify: async () => ({ ok: true, because: 'what was there before is removed' }),
     apply: (_host, signal) =>
       inEngine(restore, signal, async (engine) => {
-        for (const { state, planned } of works) await engine.discard(state.replacement ?? planned)
+        for (const { state, planned } of works) {
+          await engine.discard(state.replacement ?? planned)
+          forgetAside(restore, planned)
+        }
       }),
   }
 }
@@ -288,7 +296,7 @@ export async function completeSwap(
   engine: RestoreEngine,
 ): Promise<void> {
   const { target, tables, scratch } = replacement
-  await engine.apply(source, replacement)
+  await engine.apply(replacement, source)
   // Its rows were compared in the scratch copy; by now its users may be writing again.
   const uncounted = {
     ...source.facts,
@@ -298,7 +306,11 @@ export async function completeSwap(
   const { equal, differences } = compareFacts(uncounted, found, { isLive: true, ...(tables ? { tables } : {}) })
   if (!equal) throw new OpsError('DATA_MISMATCH', `${target} is not what was backed up: ${differences.join('; ')}`)
   for (const warning of await engine.finish(replacement)) restore.warn(warning)
-  forgetUnfinished(restore.journal, scratch)
+  restore.journal.transaction(() => {
+    forgetUnfinished(restore.journal, scratch)
+    if (replacement.existed)
+      noteKept(restore.journal, keptOf({ ...restore, backup: restore.entry.id, by: 'restore' }, replacement))
+  })
 }
 
 function unfinishedOf(
@@ -358,6 +370,6 @@ function describeSwap(replacement: Replacement, keep: boolean): string {
 }
 
 function describeSwapped(replacement: Replacement, keep: boolean): string {
-  const before = replacement.existed && keep ? `; what was there before is ${replacement.aside}, yours to remove` : ''
+  const before = replacement.existed && keep ? `; what was there before is ${replacement.aside}` : ''
   return `${describeTarget(replacement)} is what was backed up${before}`
 }

@@ -35,6 +35,20 @@ export async function engineOpener(context: ActionContext, { on, settings }: Des
     })
 }
 
+/** For what the journal remembers. @throws OpsError USAGE when the source is no longer configured */
+export async function openerOf(
+  context: ActionContext,
+  { source = '', on }: { readonly source?: string; readonly on: string },
+): Promise<OpenEngine> {
+  const settings = context.config.backup.databases[source]
+  if (!settings) {
+    throw new OpsError('USAGE', `the database source "${source}" is no longer configured`, {
+      hint: 'Add it to backup.databases again: it says where the server is.',
+    })
+  }
+  return engineOpener(context, { source, settings, on })
+}
+
 /** @throws OpsError USAGE when the source is no longer configured, or `to` names nothing */
 export function decideDestination(config: Config, entry: BackupEntry, to?: string): Destination {
   // An absolute path is a SQLite file.

@@ -26,6 +26,19 @@ export interface Replacement {
   readonly maintenance?: string
   /** A file beside the journal: views, routines, triggers and events as they were. */
   readonly oldObjects?: string
+  /**
+   * A finished restore is taken back: `scratch` is no copy of a backup but what was kept, and whatever happens, it is not
+   * removed. MariaDB: a file with its views, routines, triggers and events.
+   */
+  readonly kept?: { readonly objects?: string }
+}
+
+/** What is known of a kept copy. */
+export interface KeptFacts {
+  /** Undefined where that is not cheap to know. */
+  readonly sizeBytes?: number
+  /** Its tables, as `nameOfTable` writes them. */
+  readonly tables: readonly string[]
 }
 
 export interface RestoreSource {
@@ -63,14 +76,16 @@ export interface RestoreEngine {
   readFacts(database: string, like: DatabaseFacts): Promise<DatabaseFacts>
   /** Notes what must be known to take the swap back. @returns the replacement with it */
   prepare(replacement: Replacement): Promise<Replacement>
-  /** Puts the scratch database in place of the target. Repeatable. */
-  apply(source: RestoreSource, replacement: Replacement): Promise<void>
+  /** Puts the scratch database in place of the target. Repeatable. @param source absent for what was kept */
+  apply(replacement: Replacement, source?: RestoreSource): Promise<void>
   /** Back to what was there before. Repeatable; also after `load` alone. */
   undo(replacement: Replacement, swapped: boolean): Promise<void>
   /** The first column of the first row, as text; undefined when there is no row. */
   ask(database: string, sql: string): Promise<string | undefined>
   /** After all is proved. @returns what could not be done, for a warning */
   finish(replacement: Replacement): Promise<readonly string[]>
+  /** @returns undefined when nothing is there under the name of `aside` any more */
+  readKept(replacement: Replacement): Promise<KeptFacts | undefined>
   /** Removes what was there before, for good. After `finish` only. */
   discard(replacement: Replacement): Promise<void>
   /** Bytes left where the server keeps its data; undefined when that is not to be known. May throw. */

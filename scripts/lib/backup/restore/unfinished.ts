@@ -26,6 +26,8 @@ export interface Unfinished {
   /** The database's name in the backup. */
   readonly database?: string
   readonly replacement?: Replacement
+  /** What a finished restore has kept is brought back: its id there. */
+  readonly keptId?: string
   /** Files: where the work lies. */
   readonly places?: readonly string[]
   /** Files: restored to where the services look for them. */
@@ -55,11 +57,12 @@ export function forgetUnfinished(journal: Journal, id: string): void {
 }
 
 /** What stands, as a sentence. */
-export function describeUnfinished({ kind, phase, backup, on, replacement, database }: Unfinished): string {
+export function describeUnfinished({ kind, phase, backup, on, replacement, database, keptId }: Unfinished): string {
+  const which = keptId === undefined ? 'restore' : 'taking back of the restore'
   const what = kind === 'database' ? (replacement?.target ?? database ?? '') : 'the files'
   return phase === 'loading'
-    ? `the restore of ${backup} on ${on} was interrupted while it was loaded: ${what} is untouched`
-    : `the restore of ${backup} on ${on} was interrupted while ${what} was replaced: it may be the old one, the new one, or in between`
+    ? `the ${which} of ${backup} on ${on} was interrupted while it was loaded: ${what} is untouched`
+    : `the ${which} of ${backup} on ${on} was interrupted while ${what} was replaced: it may be the old one, the new one, or in between`
 }
 
 /** @throws OpsError LOCKED when an earlier restore of the same thing is not over */

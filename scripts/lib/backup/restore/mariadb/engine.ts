@@ -1,5 +1,6 @@
 /** Restoring into MariaDB and MySQL: one plain dump per database, loaded by several sessions, moved table by table. */
-import { open } from 'node:fs/promises'
+import { randomBytes } from 'node:crypto'
+import { open, rm } from 'node:fs/promises'
 import { messageOf, OpsError } from '../../../core/errors.ts'
 import {
   formatOptionFile,
@@ -20,7 +21,7 @@ import { openDataFile, startBulkDecoding } from '../decode.ts'
 import type { EngineOptions, RestoreEngine, RestoreSource } from '../engine.ts'
 import { isMysqlHere } from '../here.ts'
 import { readFreeBytes } from '../room.ts'
-import { createDatabase, dropDatabase, readInventory } from './inventory.ts'
+import { createDatabase, dropDatabase, readBrokenViews, readInventory, readSize } from './inventory.ts'
 import { loadDump } from './load.ts'
 import { mayNameDefiners, preflightMysql } from './preflight.ts'
 import { applyReplacement, completeAside, undoReplacement, type ReplaceContext } from './replace.ts'
@@ -81,19 +82,29 @@ export async function openMysqlEngine(options: MysqlEngineOptions): Promise<Rest
       return { ...replacement, fresh }
     },
     async prepare(replacement) {
-      const { target, tables, fresh = [] } = replacement
+      const { target, tables, kept, scratch } = replacement
+      const fresh = kept ? (await readInventory(session, scratch)).tables : (replacement.fresh ?? [])
       const { exists, tables: there } = await readInventory(session, target)
-      if (!exists) return { ...replacement, existed: false, old: [] }
-      const oldObjects = await saveObjects(options, client, target, replacement.scratch)
+      if (!exists) return { ...replacement, fresh, existed: false, old: [] }
+      const broken = await readBrokenViews(session, target)
+      const oldObjects = await saveObjects(options, client, { database: target, broken })
       const old = tables ? there.filter((table) => fresh.includes(table)) : there
-      return { ...replacement, existed: true, old, oldObjects }
+      return { ...replacement, fresh, existed: true, old, oldObjects }
     },
     readFacts: (database, like) => readFacts(context, database, like),
-    apply: (source, replacement) =>
-      applyReplacement(replacement, holdsObjects(source) ? openDump(source) : undefined, context),
+    apply(replacement, source) {
+      const objects = replacement.kept?.objects
+      const openKept = objects === undefined ? undefined : () => context.openOldObjects(objects)
+      const openBackup = source && holdsObjects(source) ? openDump(source) : undefined
+      return applyReplacement(replacement, replacement.kept ? openKept : openBackup, context)
+    },
     async undo(replacement, swapped) {
       if (swapped) await undoReplacement(replacement, context)
-      else await dropDatabase(session, replacement.scratch)
+      else if (!replacement.kept) await dropDatabase(session, replacement.scratch)
+    },
+    async readKept({ aside }) {
+      const { exists, tables } = await readInventory(session, aside)
+      return exists ? { tables, sizeBytes: await readSize(session, aside) } : undefined
     },
     async ask(database, sql) {
       const asking = await openMysqlSession(access)
@@ -114,7 +125,11 @@ export async function openMysqlEngine(options: MysqlEngineOptions): Promise<Rest
         ]
       }
     },
-    discard: ({ existed, aside }) => (existed ? dropDatabase(session, aside) : Promise.resolve()),
+    async discard({ existed, aside, oldObjects }) {
+      if (!existed) return
+      await dropDatabase(session, aside)
+      if (oldObjects !== undefined) await rm(oldObjects, { force: true })
+    },
     async freeBytes() {
       if (!(await isMysqlHere(session, host, address))) return undefined
       const [row] = await session.query('SELECT @@datadir')
@@ -178,10 +193,14 @@ async function readFacts({ session }: ReplaceContext, database: string, like: Da
 }
 
 /** The dump tool's own text of everything in a database that is not rows; durable before anything is dropped. */
-async function saveObjects(options: MysqlEngineOptions, client: string, database: string, id: string): Promise<string> {
+async function saveObjects(
+  options: MysqlEngineOptions,
+  client: string,
+  { database, broken }: { readonly database: string; readonly broken: readonly string[] },
+): Promise<string> {
   const { place, address, stateDirectory } = options
   const program = client === 'mariadb' ? 'mariadb-dump' : 'mysqldump'
-  const path = `${stateDirectory}/${id}.sql`
+  const path = `${stateDirectory}/objects-${randomBytes(6).toString('hex')}.sql`
   const what = [
     '--no-data',
     '--routines',
@@ -193,7 +212,14 @@ async function saveObjects(options: MysqlEngineOptions, client: string, database
   const file = await open(path, 'w', 0o600)
   try {
     const tool = await place.start({
-      argv: [program, ONLY_OUR_OPTIONS, ...what, '--', database],
+      argv: [
+        program,
+        ONLY_OUR_OPTIONS,
+        ...what,
+        ...broken.map((view) => `--ignore-table=${database}.${view}`),
+        '--',
+        database,
+      ],
       credentials: formatOptionFile(address),
     })
     for await (const chunk of tool.output ?? []) await file.write(chunk as Buffer)

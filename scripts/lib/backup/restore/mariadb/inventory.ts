@@ -33,6 +33,26 @@ export async function readInventory(session: SqlSession, database: string): Prom
   }
 }
 
+/** Views that refer to what is not there any more: they cannot be dumped, nor made anew. */
+export async function readBrokenViews(session: SqlSession, database: string): Promise<string[]> {
+  const { views } = await readInventory(session, database)
+  const broken: string[] = []
+  for (const view of views) {
+    const rows = await session.query(prepared(`CHECK TABLE ${quoteName(database)}.${quoteName(view)}`))
+    if (rows.some(([, , type = '']) => type.toLowerCase() === 'error')) broken.push(view)
+  }
+  return broken
+}
+
+/** Bytes of its tables and their indexes, as the server estimates them. */
+export async function readSize(session: SqlSession, database: string): Promise<number> {
+  const [row] = await session.query(
+    `SELECT IFNULL(SUM(data_length + index_length), 0) FROM information_schema.tables
+     WHERE BINARY table_schema = BINARY ${literal(database)}`,
+  )
+  return Number(row?.[0])
+}
+
 /** Drops everything that is not a table; with `tables`, only the triggers of those. */
 export async function dropObjects(session: SqlSession, database: string, tables?: readonly string[]): Promise<void> {
   const { triggers, views, routines, events } = await readInventory(session, database)

@@ -5,11 +5,12 @@ import type { Host } from '../../../host/types.ts'
 import { literal, type MysqlAddress } from '../../database/mysql/connect.ts'
 import { readMysqlServer } from '../../database/mysql/facts.ts'
 import type { SqlSession } from '../../database/session.ts'
+import { plural } from '../../plural.ts'
 import type { Preflight, Replacement, RestoreSource } from '../engine.ts'
 import { isMysqlHere } from '../here.ts'
 import { readFreeBytes } from '../room.ts'
 import { refuseNewer } from '../versions.ts'
-import { readInventory } from './inventory.ts'
+import { readBrokenViews, readInventory } from './inventory.ts'
 
 /** What loading, moving and dropping takes, on every database: the scratch one is new. */
 const NEEDED = [
@@ -61,12 +62,20 @@ export async function preflightMysql(
   await refuseForeignReferences(session, replacement, before.tables)
   const isHere = await isMysqlHere(session, host, address)
   const space = await decideSpace(host, isHere ? flags[1] : undefined, source)
+  const broken = tables ? [] : await readBrokenViews(session, target)
   const missing = (tables ?? []).filter((table) => !source.facts.tables.some(({ name }) => name === table))
   if (missing.length > 0) throw new OpsError('USAGE', `the backup has no table ${missing.join(', ')}`)
   return {
     existed: before.exists,
     version: `${server.family} ${server.version}`,
-    notes: space === undefined ? [] : [space],
+    notes: [
+      ...(space === undefined ? [] : [space]),
+      ...(broken.length === 0
+        ? []
+        : [
+            `not kept, for what they refer to is missing now: the ${plural(broken.length, 'view')} ${broken.join(', ')}`,
+          ]),
+    ],
   }
 }
 

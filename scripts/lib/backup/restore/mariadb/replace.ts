@@ -59,10 +59,12 @@ export async function completeAside(replacement: Replacement, context: ReplaceCo
 /** Back to what was there before; safe at any point, also when nothing was swapped yet. */
 export async function undoReplacement(replacement: Replacement, context: ReplaceContext): Promise<void> {
   const { session } = context
-  const { target, scratch, aside, existed, tables, oldObjects } = replacement
+  const { target, scratch, aside, existed, tables, oldObjects, kept } = replacement
   await beAlone(session, scratch)
+  // Nothing of the target was touched before its objects were saved.
+  if (existed && oldObjects === undefined) return kept ? undefined : dropDatabase(session, scratch)
   const moves = await backwardMoves(replacement, session)
-  await createDatabase(session, scratch)
+  await createDatabase(session, scratch, target)
   await dropObjects(session, aside)
   await dropObjects(session, target, tables)
   await moveTables(session, moves)
@@ -70,7 +72,16 @@ export async function undoReplacement(replacement: Replacement, context: Replace
     await loadObjects(target, () => context.openOldObjects(oldObjects), replacement, context)
   await removeEmpty(session, aside)
   if (!existed) await removeEmpty(session, target)
-  await dropDatabase(session, scratch)
+  if (kept) await completeKept(replacement, context)
+  else await dropDatabase(session, scratch)
+}
+
+/** What was kept is to be what it was, with its objects. */
+async function completeKept(replacement: Replacement, context: ReplaceContext): Promise<void> {
+  const { scratch, kept } = replacement
+  if (kept?.objects === undefined) return
+  await dropObjects(context.session, scratch)
+  await completeAside({ ...replacement, existed: true, aside: scratch, oldObjects: kept.objects }, context)
 }
 
 async function forwardMoves(

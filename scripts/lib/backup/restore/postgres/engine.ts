@@ -12,9 +12,10 @@ import { isPostgresHere } from '../here.ts'
 import { readFreeBytes } from '../room.ts'
 import { ask, runScript, waitForSwap, type LoadAccess, type ServerAccess } from './client.ts'
 import { loadArchives } from './load.ts'
+import { readKeptPostgres } from './kept.ts'
 import { preflightPostgres } from './preflight.ts'
 import { applyRename, dropPostgres, undoRename } from './replace.ts'
-import { copyTables, hasSchema, refuseOtherColumns, uncopyTables, type TableCopy } from './tables.ts'
+import { copyTables, exchangeTables, hasSchema, refuseOtherColumns, uncopyTables, type TableCopy } from './tables.ts'
 
 export interface PostgresEngineOptions extends EngineOptions {
   readonly place: Place
@@ -69,24 +70,28 @@ export function openPostgresEngine({
     },
     prepare: async (replacement) => ({ ...replacement, maintenance: (await aroundOf(replacement)).maintenance }),
     readFacts: (database, like) => readFacts(access, database, like),
-    async apply(_source, replacement) {
+    async apply(replacement) {
       const access = await aroundOf(replacement)
       if (!replacement.tables) return applyRename(access, replacement)
       const copy = copyOf(replacement, replacement.tables)
       await waitForSwap(access, copy.target, copy.scratch)
+      if (replacement.kept) return exchange(access, copy)
       // The rows and the schema that keeps the old ones come together or not at all.
       if (!(await hasSchema(access, copy.target, copy.aside))) await copyTables(access, copy)
       await dropPostgres(access, copy.scratch)
     },
     async undo(replacement, swapped) {
       const access = await aroundOf(replacement)
-      if (!swapped) return dropPostgres(access, replacement.scratch)
-      if (!replacement.tables) return undoRename(access, replacement)
-      const copy = copyOf(replacement, replacement.tables)
+      const { tables, kept, scratch } = replacement
+      if (swapped && !tables) await undoRename(access, replacement)
+      if (!swapped || !tables) return kept ? undefined : dropPostgres(access, scratch)
+      const copy = copyOf(replacement, tables)
       await waitForSwap(access, copy.target, copy.scratch)
+      if (kept) return exchange(access, { ...copy, scratch: copy.aside, aside: copy.scratch })
       if (await hasSchema(access, copy.target, copy.aside)) await uncopyTables(access, copy)
       await dropPostgres(access, copy.scratch)
     },
+    readKept: (replacement) => readKeptPostgres(access, aroundOf, replacement),
     ask: async (database, sql) => (await ask(access, database, sql, { asOperator: true }))[0]?.[0],
     finish: async () => [],
     async discard(replacement) {
@@ -107,6 +112,11 @@ export function openPostgresEngine({
     },
     close: async () => undefined,
   }
+}
+
+/** Rows that are kept in a schema, and the live ones: what has happened is told by which of the schemas is there. */
+async function exchange(access: ServerAccess, copy: TableCopy): Promise<void> {
+  if (await hasSchema(access, copy.target, copy.scratch)) await exchangeTables(access, copy)
 }
 
 /** Nobody is in a database that is renamed, so who renames is in another one: the same as last time, whose lock counts. */

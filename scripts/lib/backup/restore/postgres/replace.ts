@@ -34,6 +34,7 @@ export async function applyRename(access: ServerAccess, { target, scratch, aside
   await allow(access, [target, aside])
 }
 
+/** The scratch database has its name again, and is left there. */
 export async function undoRename(access: ServerAccess, { target, scratch, aside }: DatabaseRename): Promise<void> {
   await waitForSwap(access, access.maintenance, scratch)
   const there = await readNames(access, [target, scratch, aside])
@@ -47,8 +48,7 @@ export async function undoRename(access: ServerAccess, { target, scratch, aside 
       [swapLock(scratch), ...renames],
     )
   }
-  await allow(access, [target])
-  await dropPostgres(access, scratch)
+  await allow(access, [target, scratch])
 }
 
 export async function dropPostgres(access: ServerAccess, database: string): Promise<void> {
@@ -63,7 +63,11 @@ export async function readNames(access: ServerAccess, names: readonly string[]):
 }
 
 /** Nobody may come in, everybody is sent out, then all statements or none. */
-async function renameAlone(access: ServerAccess, names: readonly string[], statements: readonly string[]): Promise<void> {
+async function renameAlone(
+  access: ServerAccess,
+  names: readonly string[],
+  statements: readonly string[],
+): Promise<void> {
   const closed = names.map((name) => `ALTER DATABASE ${quoteIdentifier(name)} ALLOW_CONNECTIONS false;`)
   const list = names.map(quoteLiteral).join(', ')
   try {

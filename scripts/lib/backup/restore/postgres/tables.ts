@@ -49,7 +49,7 @@ export async function copyTables(access: LoadAccess, copy: TableCopy): Promise<v
   write(`LOCK TABLE ${names.join(', ')} IN ACCESS EXCLUSIVE MODE;`)
   write(`CREATE SCHEMA ${quoteIdentifier(aside)};`)
   for (const [index, name] of names.entries()) {
-    write(`CREATE TABLE ${quoteIdentifier(aside)}.${quoteIdentifier(tables[index] ?? '')} AS TABLE ${name};`)
+    write(`CREATE TABLE ${keptName(aside, tables[index] ?? '')} AS TABLE ${name};`)
     write(`ALTER TABLE ${name} DISABLE TRIGGER USER;`)
   }
   write(`TRUNCATE ${names.join(', ')};`)
@@ -66,13 +66,33 @@ export async function copyTables(access: LoadAccess, copy: TableCopy): Promise<v
 }
 
 /** The rows that were there before, put back in one transaction. */
-export async function uncopyTables(access: LoadAccess, copy: TableCopy): Promise<void> {
-  const { target, aside, tables } = copy
+export function uncopyTables(access: LoadAccess, copy: TableCopy): Promise<void> {
+  return putBack(access, copy, { from: copy.aside })
+}
+
+/** The same for rows that a finished restore has kept, in the schema `scratch`: those that are there now are kept in turn. */
+export function exchangeTables(access: LoadAccess, copy: TableCopy): Promise<void> {
+  return putBack(access, copy, { from: copy.scratch, keepIn: copy.aside })
+}
+
+async function putBack(
+  access: LoadAccess,
+  copy: TableCopy,
+  { from, keepIn }: { readonly from: string; readonly keepIn?: string },
+): Promise<void> {
+  const { target, tables } = copy
   const columns = await readCopied(access, { ...copy, scratch: target })
   const names = tables.map(sqlName)
+  const keep =
+    keepIn === undefined
+      ? []
+      : [
+          `CREATE SCHEMA ${quoteIdentifier(keepIn)};`,
+          ...tables.map((table, index) => `CREATE TABLE ${keptName(keepIn, table)} AS TABLE ${names[index]};`),
+        ]
   const back = tables.flatMap((table, index) => {
     const list = columns.get(table) ?? ''
-    const kept = `${quoteIdentifier(aside)}.${quoteIdentifier(table)}`
+    const kept = keptName(from, table)
     return [
       `ALTER TABLE ${names[index]} DISABLE TRIGGER USER;`,
       `INSERT INTO ${names[index]} (${list}) OVERRIDING SYSTEM VALUE SELECT ${list} FROM ${kept};`,
@@ -81,9 +101,11 @@ export async function uncopyTables(access: LoadAccess, copy: TableCopy): Promise
   })
   const script = [
     `BEGIN; ${swapLock(copy.scratch)};`,
+    `LOCK TABLE ${names.join(', ')} IN ACCESS EXCLUSIVE MODE;`,
+    ...keep,
     `TRUNCATE ${names.join(', ')};`,
     ...back,
-    `DROP SCHEMA ${quoteIdentifier(aside)} CASCADE;`,
+    `DROP SCHEMA ${quoteIdentifier(from)} CASCADE;`,
     'COMMIT;',
   ]
   await runScript(access, target, script.join('\n'))
@@ -147,6 +169,11 @@ async function columnsOf(
   } finally {
     await session.close()
   }
+}
+
+/** A kept table is named as it is asked for, in the schema that keeps it. */
+function keptName(schema: string, table: string): string {
+  return `${quoteIdentifier(schema)}.${quoteIdentifier(table)}`
 }
 
 function sqlName(table: string): string {

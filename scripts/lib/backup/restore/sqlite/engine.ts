@@ -12,7 +12,7 @@ import { hasFailed, said } from '../../pipeline/failure.ts'
 import { runTool, type Place } from '../../pipeline/place.ts'
 import type { DatabaseFacts } from '../../types.ts'
 import { dataFilePath, feed } from '../decode.ts'
-import type { EngineOptions, Replacement, RestoreEngine, RestoreSource } from '../engine.ts'
+import type { EngineOptions, KeptFacts, Replacement, RestoreEngine, RestoreSource } from '../engine.ts'
 
 export interface SqliteEngineOptions extends EngineOptions {
   readonly place: Place
@@ -52,8 +52,12 @@ export function openSqliteEngine({ place, signal, host }: SqliteEngineOptions): 
     },
     prepare: async (replacement) => replacement,
     readFacts: (database, like) => (isLocal ? readChecked(database, like) : readFar(place, database, like)),
-    apply: (_source, replacement) => run(place, FORWARD, replacement),
-    undo: (replacement, swapped) => run(place, swapped ? BACK : DROP, replacement),
+    apply: (replacement) => run(place, replacement.kept ? BRING : FORWARD, replacement),
+    async undo(replacement, swapped) {
+      if (!replacement.kept) await run(place, swapped ? BACK : DROP, replacement)
+      else if (swapped) await run(place, UNBRING, replacement)
+    },
+    readKept: ({ aside }) => readKeptFile(place, aside, isLocal),
     finish: async () => [],
     discard: (replacement) => run(place, DISCARD, replacement),
     ask: (database, sql) => (isLocal ? askHere(database, sql) : askFar(place, database, sql)),
@@ -86,6 +90,21 @@ if there "$A"; then
   for e in -wal -shm -journal; do out "$A$e" "$T$e"; done
 elif ! there "$S"; then rm -f -- "$T"; fi
 rm -f -- "$S"`
+/** A kept file has its own log beside it. */
+const BRING = `${COMMON}
+if there "$S"; then
+  for e in -wal -shm -journal; do out "$T$e" "$A$e"; done
+  if there "$T" && ! there "$A"; then ln -- "$T" "$A" 2>/dev/null || cp -af -- "$T" "$A"; fi
+  mv -f -T -- "$S" "$T"
+fi
+for e in -wal -shm -journal; do out "$S$e" "$T$e"; done`
+const UNBRING = `${COMMON}
+if there "$S" && there "$T"; then rm -f -- "$A"
+elif there "$A"; then
+  there "$S" || { for e in -wal -shm -journal; do out "$T$e" "$S$e"; done; mv -T -- "$T" "$S"; }
+  mv -f -T -- "$A" "$T"
+fi
+for e in -wal -shm -journal; do out "$A$e" "$T$e"; done`
 const DROP = `rm -f -- "$2"`
 const DISCARD = `for e in '' -wal -shm -journal; do rm -f -- "$3$e"; done`
 
@@ -102,6 +121,25 @@ async function look(place: Place, target: string): Promise<{ existed: boolean; f
   if (end.code === 66) throw new OpsError('FAILED', `${dirname(target)} is not a directory on ${place.host}`)
   const free = Number(end.stdout.trim().split('\n').at(-1)?.split(/\s+/)[3]) * 1024
   return { existed: end.stdout.startsWith('there\n'), free: Number.isFinite(free) ? free : undefined }
+}
+
+async function readKeptFile(place: Place, path: string, isLocal: boolean): Promise<KeptFacts | undefined> {
+  const end = await runTool(place, { argv: ['stat', '-c', '%s', '--', path] })
+  if (hasFailed(end)) return undefined
+  const names = isLocal ? await readTables(path) : []
+  return { sizeBytes: Number(end.stdout.trim()), tables: names }
+}
+
+async function readTables(path: string): Promise<string[]> {
+  const database = await openStill(path)
+  try {
+    const rows = database
+      .prepare("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+      .all()
+    return rows.map(({ name }) => String(name)).sort()
+  } finally {
+    database.close()
+  }
 }
 
 interface Unpack {
