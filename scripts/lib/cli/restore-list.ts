@@ -38,8 +38,8 @@ async function list(flags: BackupFlags, signal: AbortSignal): Promise<void> {
 
 function toJson({ kept, state, sizeBytes }: Looked): object {
   const { id, kind, backup, by, at, on } = kept
-  const of = kept.kind === 'files' ? kept.path : kept.replacement.target
-  const as = kept.kind === 'files' ? kept.path : kept.replacement.aside
+  const of = kept.kind === 'files' ? kept.target || '/' : kept.replacement.target
+  const as = kept.kind === 'files' ? kept.paths : [kept.replacement.aside]
   return { id, kind, of, as, on, backup, by, at: new Date(at).toISOString(), state, sizeBytes }
 }
 

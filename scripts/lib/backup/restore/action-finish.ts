@@ -15,10 +15,11 @@ import { planDiscard } from './discard.ts'
 import { completeSwap, sourceOf } from './database.ts'
 import type { Replacement, RestoreEngine } from './engine.ts'
 import { readIdentity } from './identity.ts'
-import { findKept, nameKept, readKept } from './kept.ts'
+import { findKept, nameKept, readKept, type Kept, type KeptFiles } from './kept.ts'
 import { completeTakeBack, planTakeBack } from './take-back.ts'
-import { keepAll } from './files/restore.ts'
-import { removeWorkDirectory, runMoves } from './files/place.ts'
+import { settleKept } from './files/restore.ts'
+import { removeWorkDirectory, runMoves, unkeepAll } from './files/place.ts'
+import { planFilesTakeBack, returnKept, settleTakeBack, stampOf, type FilesTakeBack } from './files/take-back.ts'
 import { describeUnfinished, forgetUnfinished, readUnfinished, type Unfinished } from './unfinished.ts'
 
 const params = z.strictObject({
@@ -89,6 +90,16 @@ function chooseUnfinished(all: readonly Unfinished[], id: string | undefined): U
   throw new OpsError('USAGE', 'several restores are unfinished', { hint: `Name one of them: ${known}.` })
 }
 
+async function filesStory(context: ActionContext, kept: Kept & KeptFiles): Promise<FilesTakeBack> {
+  const { config, journal, clock, signal, log, redact } = context
+  const name = kept.backup.split('/')[1] ?? ''
+  return {
+    ...{ kept, journal, signal, redact, now: clock.now(), timeoutMs: TIMEOUT_MS, say: log.info },
+    host: await context.hosts.open(kept.on, { signal }),
+    followers: kept.isInPlace ? followersOf(config, { name }, log.warn) : [],
+  }
+}
+
 function describeNothing(journal: Journal): string {
   const kept = readKept(journal).length
   const more = kept === 0 ? '' : `; of ${kept} finished ones the state before is kept: npx zx scripts/restore.ts list`
@@ -103,7 +114,7 @@ async function planKept(context: ActionContext, direction: Direction, id: string
     })
   }
   const { journal, clock, signal, log } = context
-  if (kept.kind === 'files') throw new OpsError('USAGE', 'not yet')
+  if (kept.kind === 'files') return planFilesTakeBack(await filesStory(context, kept))
   const open = await openerOf(context, kept)
   return planTakeBack({ kept, open, journal, now: clock.now(), timeoutMs: TIMEOUT_MS, signal, warn: log.warn })
 }
@@ -163,6 +174,8 @@ async function resumeSwap(
 function filesStep(context: ActionContext, one: Unfinished, direction: Direction): Step {
   const places = (one.places ?? []).map((path) => ({ path }))
   const name = one.backup.split('/')[1] ?? ''
+  const found = one.keptId === undefined ? undefined : findKept(context.journal, one.keptId)
+  const kept = found?.kind === 'files' ? found : undefined
   return {
     on: one.on,
     timeoutMs: TIMEOUT_MS,
@@ -170,16 +183,21 @@ function filesStep(context: ActionContext, one: Unfinished, direction: Direction
       direction === 'undo' ? 'Put the files back that were there before' : 'Put the other files in their places too',
     async apply(host, signal) {
       const place = openPlace({ host, redact: context.redact, signal, timeoutMs: TIMEOUT_MS })
+      if (direction === 'undo')
+        await unkeepAll(place, places, kept ? stampOf({ kept, now: one.startedAt }) : one.startedAt)
       const followers = one.isInPlace ? followersOf(context.config, { name }, context.log.warn) : []
       for (const work of places) await runMoves(place, work, direction === 'undo' ? 'back' : 'forward')
       if (direction === 'undo') {
         for (const follower of followers) await follower.revert(host, signal)
-        for (const work of places) await removeWorkDirectory(place, work)
+        if (kept) await returnKept(place, kept)
+        else for (const work of places) await removeWorkDirectory(place, work)
+        forgetUnfinished(context.journal, one.id)
       } else {
         for (const follower of followers) await follower.apply(host, signal)
-        await keepAll(place, places, { now: one.startedAt, say: context.log.info })
+        const { journal, log } = context
+        if (kept) await settleTakeBack({ kept, journal, now: one.startedAt, say: log.info }, place)
+        else await settleKept(place, one, { journal, say: log.info })
       }
-      forgetUnfinished(context.journal, one.id)
     },
   }
 }

@@ -63,7 +63,10 @@ function removeStep(context: ActionContext, kept: Kept, facts: KeptFacts): Step 
     async apply(host, signal) {
       if (kept.kind === 'database') {
         await inEngine(context, kept, signal, (engine) => engine.discard(kept.replacement))
-      } else await removeFiles(openPlace({ host, redact: context.redact, signal, timeoutMs: TIMEOUT_MS }), kept.path)
+      } else {
+        const place = openPlace({ host, redact: context.redact, signal, timeoutMs: TIMEOUT_MS })
+        for (const path of kept.paths) await removeFiles(place, path)
+      }
       if (await readKeptFacts({ ...context, signal }, kept))
         throw new OpsError('FAILED', `${nameKept(kept)} is still there`)
       forgetKept(context.journal, ({ id }) => id === kept.id)
@@ -94,16 +97,17 @@ async function inEngine<T>(
   }
 }
 
-async function readKeptFiles(context: ActionContext, { path, on }: Kept & KeptFiles): Promise<KeptFacts | undefined> {
+async function readKeptFiles(context: ActionContext, { paths, on }: Kept & KeptFiles): Promise<KeptFacts | undefined> {
   const { signal, redact } = context
   const host = await context.hosts.open(on, { signal })
   const place = openPlace({ host, redact, signal, timeoutMs: TIMEOUT_MS })
-  const script = 'if [ -d "$1" ]; then du -sk -- "$1"; else echo gone; fi'
-  const end = await runTool(place, { argv: ['sh', '-c', script, 'opskit', path] })
+  const script = 'for p do if [ -d "$p" ]; then du -sk -- "$p"; fi; done'
+  const end = await runTool(place, { argv: ['sh', '-c', script, 'opskit', ...paths] })
   if (end.error) throw end.error
-  if (hasFailed(end)) throw new OpsError('FAILED', `cannot look at ${path} on ${on}${said(end.stderr, redact)}`)
-  const kib = Number(/^\d+/.exec(end.stdout)?.[0])
-  return end.stdout.startsWith('gone') ? undefined : { tables: [], sizeBytes: kib * 1024 }
+  if (hasFailed(end))
+    throw new OpsError('FAILED', `cannot look at ${paths.join(', ')} on ${on}${said(end.stderr, redact)}`)
+  const kib = end.stdout.match(/^\d+/gm) ?? []
+  return kib.length === 0 ? undefined : { tables: [], sizeBytes: kib.reduce((sum, one) => sum + Number(one) * 1024, 0) }
 }
 
 async function removeFiles(place: Place, path: string): Promise<void> {

@@ -17,8 +17,9 @@ export interface KeptDatabase {
 
 export interface KeptFiles {
   readonly kind: 'files'
-  /** The directory that keeps them, and where their paths begin: empty for `/`. */
-  readonly path: string
+  /** The directories that keep them, one on each file system. */
+  readonly paths: readonly string[]
+  /** Where their paths begin: empty for `/`. */
   readonly target: string
   /** Where the services look for them. */
   readonly isInPlace: boolean
@@ -89,7 +90,7 @@ export function forgetAside(
 
 /** What and where, in a few words: `app as app_before_20261121T…`. */
 export function nameKept(one: Kept): string {
-  if (one.kind === 'files') return one.path
+  if (one.kind === 'files') return one.paths.join(', ')
   const { target, aside, tables } = one.replacement
   return `${tables ? `${tables.join(', ')} of ${target}` : target} as ${aside}`
 }

@@ -135,6 +135,6 @@ function unfinishedOf({ kept, now }: TakeBack, replacement: Replacement): Unfini
 }
 
 export function describeFacts({ tables, sizeBytes }: KeptFacts): string {
-  const size = sizeBytes === undefined ? '' : `, ${formatSize(sizeBytes)}`
-  return `${plural(tables.length, 'table')}${size}`
+  const size = sizeBytes === undefined ? [] : [formatSize(sizeBytes)]
+  return [...(tables.length > 0 ? [plural(tables.length, 'table')] : []), ...size].join(', ')
 }

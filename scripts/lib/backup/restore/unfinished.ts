@@ -30,6 +30,8 @@ export interface Unfinished {
   readonly keptId?: string
   /** Files: where the work lies. */
   readonly places?: readonly string[]
+  /** Files: where their paths begin; empty for `/`. */
+  readonly into?: string
   /** Files: restored to where the services look for them. */
   readonly isInPlace?: boolean
 }

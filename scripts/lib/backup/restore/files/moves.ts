@@ -141,7 +141,7 @@ function sorted(entries: readonly FileFacts[]): FileFacts[] {
   return entries.toSorted((a, b) => (a.path < b.path ? -1 : 1))
 }
 
-function splitPath(path: string): [directory: string, name: string] {
+export function splitPath(path: string): [directory: string, name: string] {
   const slash = path.lastIndexOf('/')
   return slash === -1 ? ['', path] : [path.slice(0, slash), path.slice(slash + 1)]
 }

@@ -4,13 +4,15 @@
  *
  *   restored/       what was unpacked and compared
  *   before/         what was there, by the same paths
+ *   .opskit-moves.json  what the scripts do, for taking a finished restore back
  *   forward.sh      finishes the restore from wherever it was left
  *   back.sh         takes it back from wherever it was left
  */
 import { dirname } from 'node:path'
-import { OpsError } from '../../../core/errors.ts'
+import { messageOf, OpsError } from '../../../core/errors.ts'
 import { runTool, type Place } from '../../pipeline/place.ts'
 import { hasFailed, said } from '../../pipeline/failure.ts'
+import { formatStamp } from '../../repository/names.ts'
 
 export interface WorkDirectory {
   readonly path: string
@@ -64,17 +66,61 @@ export async function removeWorkDirectory(place: Place, { path }: Pick<WorkDirec
   if (hasFailed(end)) throw cannotWrite(place, path, end.stderr)
 }
 
+/** How it came about lies in what is kept, by this name. */
+export const MOVES_FILE = '.opskit-moves.json'
+
 /** What was there before stays, under a name that says so. @returns where, or undefined when nothing was there */
 export async function keepBefore(
   place: Place,
   { path }: Pick<WorkDirectory, 'path'>,
   stamp: string,
 ): Promise<string | undefined> {
-  const kept = `${dirname(path) === '/' ? '' : dirname(path)}/.opskit-before-${stamp}`
-  const script = `if [ -n "$(find "$1/before" -mindepth 1 ! -type d -print -quit 2>/dev/null)" ]; then mv -- "$1/before" "$2" && echo kept; fi; rm -rf -- "$1"`
-  const end = await runTool(place, { argv: ['sh', '-c', script, 'opskit', path, kept] })
+  const kept = keptPath(path, stamp)
+  const script = `if [ -d "$2" ] && ! [ -e "$1/before" ]; then echo kept
+elif [ -n "$(find "$1/before" -mindepth 1 ! -type d ! -path "$1/before/$3" -print -quit 2>/dev/null)" ]; then
+  [ ! -f "$1/$3" ] || cp -- "$1/$3" "$1/before/"
+  mv -T -- "$1/before" "$2"
+  echo kept
+fi`
+  const end = await runTool(place, { argv: ['sh', '-euc', script, 'opskit', path, kept, MOVES_FILE] })
   if (hasFailed(end)) throw cannotWrite(place, path, end.stderr)
   return end.stdout.includes('kept') ? kept : undefined
+}
+
+function keptPath(path: string, stamp: string): string {
+  return `${dirname(path) === '/' ? '' : dirname(path)}/.opskit-before-${stamp}`
+}
+
+/** @returns the directories that keep what was there before; the working directories stay until that is noted */
+export async function keepAll(
+  place: Place,
+  work: readonly Pick<WorkDirectory, 'path'>[],
+  at: number,
+): Promise<string[]> {
+  const all: string[] = []
+  for (const one of work)
+    all.push(...[await keepBefore(place, one, formatStamp(at))].filter((path) => path !== undefined))
+  return all
+}
+
+/** Before `back.sh`, which looks for it in the working directory. Repeatable. */
+export async function unkeepAll(place: Place, work: readonly Pick<WorkDirectory, 'path'>[], at: number): Promise<void> {
+  const script = 'if [ -d "$1" ] && [ -d "$2" ] && ! [ -e "$1/before" ]; then mv -T -- "$2" "$1/before"; fi'
+  for (const { path } of work) {
+    const kept = keptPath(path, formatStamp(at))
+    const end = await runTool(place, { argv: ['sh', '-euc', script, 'opskit', path, kept] })
+    if (hasFailed(end)) throw cannotWrite(place, path, end.stderr)
+  }
+}
+
+/** The end of it: nothing is to be undone any more, so what is left of the work is no failure. */
+export async function tellKept(
+  place: Place,
+  work: readonly Pick<WorkDirectory, 'path'>[],
+  { paths, say }: { readonly paths: readonly string[]; readonly say: (message: string) => void },
+): Promise<void> {
+  for (const path of paths) say(`what was there before is kept in ${path} on ${place.host}`)
+  for (const one of work) await removeWorkDirectory(place, one).catch((error: unknown) => say(messageOf(error)))
 }
 
 /** A script that outlived whoever started it is waited for: two of them would undo each other's moves. */

@@ -16,16 +16,20 @@ import { formatStamp } from '../../repository/names.ts'
 import { acquireUse } from '../../run/in-use.ts'
 import type { BackupEntry, Repository } from '../../types.ts'
 import { refuseDamaged } from '../checks.ts'
-import { forgetUnfinished, noteUnfinished, refuseUnfinished } from '../unfinished.ts'
+import { newKeptId, noteKept } from '../kept.ts'
+import { forgetUnfinished, noteUnfinished, refuseUnfinished, type Unfinished } from '../unfinished.ts'
 import { readChain, refuseHostile, type Link } from './chain.ts'
 import { decideMoves, type Moves } from './moves.ts'
 import {
-  keepBefore,
+  keepAll,
   makeWorkDirectory,
+  MOVES_FILE,
   planWorkDirectories,
   readFree,
   removeWorkDirectory,
   runMoves,
+  tellKept,
+  unkeepAll,
   type WorkDirectory,
 } from './place.ts'
 import { formatMoves } from './script.ts'
@@ -241,6 +245,7 @@ function placeStep(restore: FilesRestore, job: Job, planned: Moves): Step {
           const script = formatMoves(own, { directory: one.path, target: restore.into ?? '' }, direction)
           await host.put(`${one.path}/${direction}.sh`, script, { mode: 0o600 })
         }
+        await host.put(`${one.path}/${MOVES_FILE}`, JSON.stringify(own), { mode: 0o600 })
       }
       noteUnfinished(restore.journal, { ...unfinished(restore, id, work), phase: 'swapping' })
       for (const one of work) await runMoves(place, one, 'forward')
@@ -271,7 +276,7 @@ function belongsTo(work: WorkDirectory, { into = '' }: FilesRestore, move: Moves
   return work.roots.some((root) => text === root || text.startsWith(`${root}/`) || root.startsWith(`${text}/`))
 }
 
-function followStep(on: string, follower: Follower): Step {
+export function followStep(on: string, follower: Follower): Step {
   let seen = ''
   return {
     on,
@@ -295,30 +300,42 @@ function keepStep(restore: FilesRestore, { work, id }: Job): Step {
       : 'Remove what was there before',
     async apply(host, signal) {
       const place = placeOf(restore, host, signal)
-      if (restore.keep) await keepAll(place, work, restore)
-      else for (const one of work) await removeWorkDirectory(place, one)
+      if (restore.keep) return settleKept(place, { ...unfinished(restore, id, work), phase: 'swapping' }, restore)
+      for (const one of work) await removeWorkDirectory(place, one)
       forgetUnfinished(restore.journal, id)
     },
     ...(restore.keep
-      ? { undo: async () => undefined }
+      ? {
+          undo: (host: Host, signal: AbortSignal) => unkeepAll(placeOf(restore, host, signal), work, restore.now),
+        }
       : { verify: async () => ({ ok: true, because: 'what was there before is removed' }) }),
   }
 }
 
-export async function keepAll(
+/** What was there before is kept, and noted. */
+export async function settleKept(
   place: Place,
-  work: readonly Pick<WorkDirectory, 'path'>[],
-  { now, say }: Pick<FilesRestore, 'now' | 'say'>,
+  { id, places = [], backup, on, startedAt, isInPlace = false, into = '' }: Unfinished,
+  { journal, say }: Pick<FilesRestore, 'journal' | 'say'>,
 ): Promise<void> {
-  for (const one of work) {
-    const kept = await keepBefore(place, one, formatStamp(now))
-    if (kept !== undefined) say(`what was there before is kept in ${kept} on ${place.host}`)
-  }
+  const work = places.map((path) => ({ path }))
+  const paths = await keepAll(place, work, startedAt)
+  journal.transaction(() => {
+    forgetUnfinished(journal, id)
+    const kept = { id: newKeptId(), backup, by: 'restore' as const, at: startedAt, on }
+    if (paths.length > 0) noteKept(journal, { ...kept, kind: 'files', paths, target: into, isInPlace })
+  })
+  await tellKept(place, work, { paths, say })
 }
 
-function unfinished({ entry, on, now, followers }: FilesRestore, id: string, work: readonly WorkDirectory[]) {
+function unfinished(
+  { entry, on, now, followers, into = '' }: FilesRestore,
+  id: string,
+  work: readonly WorkDirectory[],
+) {
   const places = work.map(({ path }) => path)
-  return { id, kind: 'files' as const, backup: entry.id, startedAt: now, on, places, isInPlace: followers.length > 0 }
+  const isInPlace = followers.length > 0
+  return { id, kind: 'files' as const, backup: entry.id, startedAt: now, on, places, isInPlace, into }
 }
 
 function titleOf({ entry, on, into, patterns }: FilesRestore): string {

@@ -14,6 +14,8 @@ export interface ScriptPlace {
   readonly directory: string
   /** Where the paths begin: empty for `/`. */
   readonly target: string
+  /** What is put in place is nowhere else, so on the way back it returns to where it came from. */
+  readonly isOnly?: boolean
 }
 
 /** More words than this are another call. */
@@ -66,6 +68,18 @@ turn() {
 gone() { if there "$A/$1" && ! there "$T/$1"; then mv -T -- "$A/$1" "$T/$1"; fi; }
 take() { if [ -d "$A/$1" ]; then like "$A/$1" "$T/$1"; fi; }`
 
+/** There is a moment without the file, and never one without one of the two. */
+const BACK_ONLY = `merge() {
+  d=$1; shift
+  for n do
+    if there "$S/$d/$n" && there "$T/$d/$n"; then rm -rf -- "$A/$d/$n"
+    elif there "$A/$d/$n"; then
+      there "$S/$d/$n" || mv -T -- "$T/$d/$n" "$S/$d/$n"
+      mv -f -T -- "$A/$d/$n" "$T/$d/$n"
+    elif there "$T/$d/$n"; then mv -T -- "$T/$d/$n" "$S/$d/$n"; fi
+  done
+}`
+
 /** @param moves names one character a byte (latin1): they need not be UTF-8 */
 export function formatMoves(moves: readonly Move[], place: ScriptPlace, direction: 'forward' | 'back'): Buffer {
   const ordered = direction === 'forward' ? moves : [...moves].reverse().toSorted((a, b) => last(a) - last(b))
@@ -77,6 +91,7 @@ export function formatMoves(moves: readonly Move[], place: ScriptPlace, directio
     `T=${quoteWord(latin1(place.target))}`,
     COMMON,
     direction === 'forward' ? FORWARD : BACK,
+    ...(direction === 'back' && place.isOnly ? [BACK_ONLY] : []),
     ...notes,
     ...ordered.flatMap(formatMove),
   ]
