@@ -128,10 +128,12 @@ async function change(action: string, params: RestoreParams, flags: RestoreFlags
   const subject = 'backup' in params ? ALERT.restore(kindOf(action), params.backup) : 'finishing of a restore'
   if (flags.dryRun || !flags.yes) {
     const planned = runAction(found, params, context, { dryRun: true })
-    const isWanted = await showPlan(session, flags, planned).catch(async (error: unknown) => {
-      if (!flags.dryRun) await tellRefused(context, { subject, action, error })
-      throw error
-    })
+    const isWanted = await showPlan(session, flags, { planning: planned, question: questionOf(action) }).catch(
+      async (error: unknown) => {
+        if (!flags.dryRun) await tellRefused(context, { subject, action, error })
+        throw error
+      },
+    )
     if (!isWanted) return
   }
   const onStep = ({ number, total, title, outcome }: StepProgress) => {
@@ -153,11 +155,16 @@ function kindOf(action: string): BackupKind {
   return action === 'restore.database' ? 'database' : action === 'restore.config' ? 'config' : 'static'
 }
 
+function questionOf(action: string): string {
+  if (action === 'restore.discard') return 'Remove it for good?'
+  return action === 'restore.undo' ? 'Take it back?' : 'Restore it?'
+}
+
 /** @returns whether it is to be done @throws what planning throws, and USAGE without a terminal to ask on */
 async function showPlan(
   session: BackupSession,
   flags: RestoreFlags,
-  planning: Promise<ActionResult>,
+  { planning, question }: { readonly planning: Promise<ActionResult>; readonly question: string },
 ): Promise<boolean> {
   const planned = await planning
   session.clear()
@@ -169,7 +176,7 @@ async function showPlan(
     return false
   }
   process.stderr.write(`${text}\n`)
-  if (planned.plan.steps.length > 0) await confirm()
+  if (planned.plan.steps.length > 0) await confirm(question)
   return true
 }
 
@@ -184,14 +191,14 @@ async function printResult(session: BackupSession, result: ActionResult, flags: 
 }
 
 /** @throws OpsError USAGE without a terminal, INTERRUPTED when the answer is no */
-async function confirm(): Promise<void> {
+async function confirm(message: string): Promise<void> {
   if (!process.stdin.isTTY || !process.stderr.isTTY) {
-    throw new OpsError('USAGE', 'nothing was restored: there is no terminal to ask on', {
-      hint: 'Add --yes to restore, or --dry-run to see what would be done.',
+    throw new OpsError('USAGE', 'nothing was changed: there is no terminal to ask on', {
+      hint: 'Add --yes to do it, or --dry-run to see what would be done.',
     })
   }
   const { confirm: ask } = await import('@clack/prompts')
-  if ((await ask({ message: 'Restore it?', initialValue: false })) !== true) {
-    throw new OpsError('INTERRUPTED', 'nothing was restored')
+  if ((await ask({ message, initialValue: false })) !== true) {
+    throw new OpsError('INTERRUPTED', 'nothing was changed')
   }
 }

@@ -125,10 +125,7 @@ function databaseStep(context: ActionContext, one: Unfinished, direction: Direct
   return {
     on: one.on,
     timeoutMs: TIMEOUT_MS,
-    title:
-      direction === 'undo'
-        ? `Bring ${replacement.target} back to what it was before the restore`
-        : `Put what was restored in the place of ${replacement.target}; what was there is kept as ${replacement.aside}`,
+    title: titleOf(one, replacement, direction),
     async apply(_host, signal) {
       const engine = await (await openerOf(context, one))(signal)
       try {
@@ -141,6 +138,15 @@ function databaseStep(context: ActionContext, one: Unfinished, direction: Direct
       }
     },
   }
+}
+
+function titleOf({ keptId }: Unfinished, { target, scratch, aside }: Replacement, direction: Direction): string {
+  if (direction === 'undo') {
+    const from = keptId === undefined ? '' : `; ${scratch} is kept as it was`
+    return `Bring ${target} back to what it was before${from}`
+  }
+  const what = keptId === undefined ? 'what was restored' : scratch
+  return `Put ${what} in the place of ${target}; what was there is kept as ${aside}`
 }
 
 async function resumeTakeBack(
