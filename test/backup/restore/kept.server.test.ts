@@ -172,6 +172,26 @@ describe('what a finished restore has kept', () => {
     expect(contents()).not.toBe(after)
   })
 
+  it('is brought back by --resume when that was cut off', async () => {
+    const { source, contents, change, others } = await ofMariaDb({})
+    const backup = { repository: await tempDir('repository'), databases: { main: { ...source, databases: ['app'] } } }
+    const context = await makeContext({ config: { backup } })
+    await act(context, 'backup.database', { name: 'main' })
+    change('before')
+    const before = contents()
+    await act(context, 'restore.database', { backup: 'main' })
+    const [restored, id] = [contents(), only(context)]
+    const cut: ActionContext = { ...context, journal: failingAlways(context) }
+    expect(await failureOf(act(cut, 'restore.undo', { id }))).toMatchObject({ code: 'STUCK' })
+    expect(contents()).toBe(restored)
+    expect(await failureOf(act(context, 'restore.undo', { id: 'another' }))).toMatchObject({ code: 'USAGE' })
+    await act(context, 'restore.resume', {})
+    expect(contents()).toBe(before)
+    expect(others()).toHaveLength(1)
+    await act(context, 'restore.undo', { id: only(context) })
+    expect(contents()).toBe(restored)
+  })
+
   it('is listed with its size, and found again by the command line', async () => {
     const { source, others } = await ofPostgres({})
     const dir = await tempDir('kept')
@@ -193,6 +213,17 @@ describe('what a finished restore has kept', () => {
     expect(others()).toEqual([])
   })
 })
+
+/** Nothing is noted of what is kept: neither at the end nor on the way back. */
+function failingAlways({ journal }: ActionContext): ActionContext['journal'] {
+  return {
+    ...journal,
+    setState(key, value) {
+      if (key === 'backup.restore.kept') throw new Error('the journal is full')
+      journal.setState(key, value)
+    },
+  }
+}
 
 /** Its last word of the swap cannot be written. */
 function failingOnce({ journal }: ActionContext): ActionContext['journal'] {
