@@ -23,6 +23,8 @@ const run = (command: string, ...args: string[]) => opskit(command, args, { cwd:
 const begin = (...args: string[]) =>
   spawn(NODE, [`${ROOT}scripts/restore.ts`, ...args, '--yes'], { cwd: dir, stdio: 'ignore' })
 
+const WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+
 /** A reader who does not end keeps the rows from being replaced. */
 async function read(): Promise<ChildProcess> {
   const reader = spawn('psql', [...where(), '-d', 'app'], { stdio: ['pipe', 'ignore', 'ignore'] })
@@ -34,17 +36,37 @@ async function read(): Promise<ChildProcess> {
 
 /** Kills it as soon as it waits for the reader; its client lives on and still waits. */
 async function killWaiting(child: ChildProcess, pattern: string): Promise<void> {
-  const waits = `SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ '${pattern}'`
-  await waitFor('it to wait for the table', () => psql('postgres', waits) === '1', 40_000)
+  await waitFor(
+    'it to wait for the table',
+    () => psql('postgres', `${WAITING} AND query ~ '${pattern}'`) === '1',
+    40_000,
+  )
   const gone = once(child, 'exit')
   child.kill('SIGKILL')
   await gone
 }
 
+/** Kills it when the rows are swapped and it is not over: the scratch database cannot be dropped while somebody is in it. */
+async function killSwapped(child: ChildProcess): Promise<void> {
+  const reader = await read()
+  await waitFor('it to wait', () => psql('postgres', `${WAITING} AND query ~ 'LOCK TABLE'`) === '1', 40_000)
+  const scratch = psql('postgres', "SELECT datname FROM pg_database WHERE datname ~ 'opskit'")
+  const holder = spawn('psql', [...where(), '-d', scratch], { stdio: ['pipe', 'ignore', 'ignore'] })
+  const inside = `SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = '${scratch}' AND application_name = 'psql'`
+  await waitFor('somebody to be in the scratch database', () => psql('postgres', inside) === 't')
+  reader.kill('SIGKILL')
+  const drops = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query ~ '^DROP DATABASE'"
+  await waitFor('it to drop the scratch database', () => psql('postgres', drops) === '1')
+  const gone = once(child, 'exit')
+  child.kill('SIGKILL')
+  await gone
+  await waitFor('the server to give up', () => psql('postgres', drops) === '0')
+  holder.kill('SIGKILL')
+}
+
 async function finish(direction: string, reader: ChildProcess): Promise<void> {
   const finishing = run('restore', `--${direction}`, '--yes')
-  const waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-  await waitFor('it to wait for the client that is left', () => psql('postgres', waiting) === '2', 20_000)
+  await waitFor('it to wait for the client that is left', () => psql('postgres', WAITING) === '2', 20_000)
   reader.kill('SIGKILL')
   expect(await finishing).toMatchObject({ exitCode: 0 })
 }
@@ -78,7 +100,7 @@ describe('a restore of a table', () => {
     dir = await tempDir('killed')
   })
 
-  // What its client has not got yet, it cannot make good: it ends without a commit. A small table it has whole: it commits.
+  // What its client has not got yet, it cannot make good: it ends without a commit. A small table it may have whole.
   it.each([
     ['resume', 20_000],
     ['undo', 100],
@@ -93,10 +115,8 @@ describe('a restore of a table', () => {
 
   it.each(['undo', 'resume'])('whose undoing is killed, too: --%s', async (direction) => {
     await backUp(100)
-    const reader = await read()
-    await killWaiting(begin('database', 'app', '--table', 't'), 'LOCK TABLE')
-    reader.kill('SIGKILL')
-    await waitFor('the client to swap the rows', () => psql('app', 'SELECT count(*) FROM t') === '100')
+    await killSwapped(begin('database', 'app', '--table', 't'))
+    expect(psql('app', 'SELECT count(*) FROM t')).toBe('100')
     const second = await read()
     await killWaiting(begin('--undo'), 'LOCK TABLE')
     await finish(direction, second)
