@@ -1,5 +1,5 @@
 /**
- * A drill of a database backup: restored whole into a server of its own, compared with the manifest, asked the operator's
+ * A drill of a database backup: restored whole into a server of its own (private, or in a container), compared with the manifest, asked the operator's
  * questions, thrown away. What it finds is evidence, not an exception; only a drill that cannot be held throws.
  */
 import { rm } from 'node:fs/promises'
@@ -37,6 +37,8 @@ export interface DatabaseDrill {
   readonly entry: BackupEntry
   readonly identity: AgeIdentity | undefined
   readonly checks: readonly SqlCheck[]
+  /** The throw-away server is a container of this image, in place of a private one. */
+  readonly image?: string
   readonly timeoutMs: number
   readonly host: Host
   readonly redact: (text: string) => string
@@ -50,14 +52,13 @@ export async function drillDatabase(drill: DatabaseDrill): Promise<DrillResult> 
   const { entry, clock, signal, progress } = drill
   const damaged = await readChecksumProblems(entry.path, entry.manifest.files, { signal, progress })
   if (damaged.length > 0) return { ok: false, because: damaged[0] ?? '', rtoMs: 0, differences: damaged }
-  const { server } = entry.manifest
-  if (!server) throw new OpsError('DATA_MISMATCH', `the manifest of ${entry.id} does not say what server it is of`)
-  const instance = server.family === 'sqlite' ? await makeFileInstance() : await startInstance(server, signal)
+  const instance = await startFor(drill)
   try {
-    const engine = await openPrivate(drill, instance)
+    const there = { ...drill, host: instance.host ?? drill.host }
+    const engine = await openPrivate(there, instance)
     try {
       const startedAt = clock.monotonic()
-      const differences = await restoreAndCompare(drill, engine, instance)
+      const differences = await restoreAndCompare(there, engine, instance)
       return resultOf(entry, differences, clock.monotonic() - startedAt)
     } finally {
       await engine.close()
@@ -65,6 +66,13 @@ export async function drillDatabase(drill: DatabaseDrill): Promise<DrillResult> 
   } finally {
     await instance.stop()
   }
+}
+
+async function startFor({ entry, image, redact, signal }: DatabaseDrill): Promise<Instance> {
+  const { server } = entry.manifest
+  if (!server) throw new OpsError('DATA_MISMATCH', `the manifest of ${entry.id} does not say what server it is of`)
+  if (image !== undefined) return (await import('./container.ts')).startContainer({ image, server, redact, signal })
+  return server.family === 'sqlite' ? makeFileInstance() : startInstance(server, signal)
 }
 
 /** SQLite needs no server, only a directory. */
@@ -107,7 +115,10 @@ export async function restoreAndCompare(
       differences.push(...found.differences.map((line) => (databases.length > 1 ? `${facts.name}: ${line}` : line)))
     } catch (thrown) {
       drill.signal.throwIfAborted()
-      const error = await explainFailedLoad(thrown, 'this machine', () => readFreeBytes(drill.host, instance.directory))
+      const ended = await instance.readEnd?.()
+      if (ended) throw ended
+      const where = instance.host?.name ?? 'this machine'
+      const error = await explainFailedLoad(thrown, where, () => readFreeBytes(drill.host, instance.directory))
       // A tool that is missing or a disk that is full says nothing of the backup.
       if (!isOpsError(error) || error.code === 'MISSING_TOOL' || error.code === 'CANNOT_WRITE') throw error
       differences.push(`${facts.name} cannot be restored: ${messageOf(error)}`)
@@ -141,7 +152,7 @@ async function restoreGlobals(
   const { openPlace } = await import('../pipeline/place.ts')
   const { loadGlobals } = await import('../restore/postgres/globals.ts')
   const place = openPlace({ host, redact, signal, timeoutMs })
-  const access = { place, address: instance.settings, isLocal: true, lockWaitMs: timeoutMs }
+  const access = { place, address: instance.settings, isLocal: host.kind === 'local', lockWaitMs: timeoutMs }
   await loadGlobals(access, { path: dataFilePath(entry, file), identity, signal })
 }
 

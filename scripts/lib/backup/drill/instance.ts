@@ -10,15 +10,24 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { OpsError } from '../../core/errors.ts'
 import { printableLine } from '../../core/printable.ts'
+import type { Host } from '../../host/types.ts'
 
 export interface Instance {
-  /** The directory that holds everything of it. */
+  /** The directory that holds everything of it, or at least its data. */
   readonly directory: string
   readonly version: string
-  readonly settings: { readonly socket: string; readonly port?: number; readonly user: string }
-  /** Ends the server and removes its directory. Safe to call twice. */
+  /** No socket: where the client tools look by themselves. */
+  readonly settings: { readonly socket?: string; readonly port?: number; readonly user: string }
+  /** Where it is and its client tools run; absent: this machine. */
+  readonly host?: Host
+  /** Why it has ended although nobody told it to; undefined while it runs. */
+  readonly readEnd?: () => Promise<OpsError | undefined>
+  /** Ends the server and removes all of it. Safe to call twice. */
   stop(): Promise<void>
 }
+
+/** The superuser of a throw-away PostgreSQL: no backup knows it, so the backup's own roles are all restored. */
+export const SUPERUSER = 'opskit_drill'
 
 export interface Owner {
   readonly uid: number

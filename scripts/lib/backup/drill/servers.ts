@@ -8,7 +8,7 @@ import { messageOf, OpsError, systemCode } from '../../core/errors.ts'
 import { parseToolVersion } from '../pipeline/tools.ts'
 import { compareSeries } from '../restore/versions.ts'
 import type { Manifest } from '../types.ts'
-import { makeInstanceDirectory, readOwner, startGuarded, type Instance } from './instance.ts'
+import { makeInstanceDirectory, readOwner, startGuarded, SUPERUSER, type Instance } from './instance.ts'
 
 const execute = promisify(execFile)
 const SETUP_MS = 120_000
@@ -85,7 +85,6 @@ async function startPostgres(server: NonNullable<Manifest['server']>, signal: Ab
   const data = join(directory, 'data')
   await mkdir(data, { mode: 0o700 })
   if (owner) await chown(data, owner.uid, owner.gid)
-  // A superuser that no backup knows: the backup's own roles are all restored.
   const setup = [
     join(bin, 'initdb'),
     '-D',
@@ -121,8 +120,6 @@ async function startPostgres(server: NonNullable<Manifest['server']>, signal: Ab
   const stop = await startGuarded({ directory, argv, owner, signal, endSignal: 'QUIT', isReady })
   return { directory, version, settings: { socket: directory, port: 5432, user: SUPERUSER }, stop }
 }
-
-const SUPERUSER = 'opskit_drill'
 
 /** The same major version, or else the next newer one. */
 async function findPostgres(wanted: string): Promise<{ bin: string; version: string }> {
@@ -168,7 +165,7 @@ function refuseOlder(
     'MISSING_TOOL',
     `the backup is of ${server.family} ${server.version}, and this machine has ${own} to drill with`,
     {
-      hint: `Install ${debianPackage} ${server.version} or newer here, or drill on another server with --into SOURCE.`,
+      hint: `Install ${debianPackage} ${server.version} or newer here, or drill in a container with --image, or on another server with --into SOURCE.`,
     },
   )
 }

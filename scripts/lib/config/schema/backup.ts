@@ -73,7 +73,18 @@ const databaseSource = z
       description:
         'Drill on this server in place of a private one: another database source, or a host (also a container) where the same address and account work',
     }),
+    drill_image: z
+      .string()
+      .min(1)
+      .optional()
+      .meta({ description: 'Drill in a container of this image in place of a private server: mariadb:10.11' }),
     ...common,
+  })
+  .superRefine(({ type, drill_into, drill_image }, ctx) => {
+    const refuse = (message: string) => ctx.addIssue({ code: 'custom', path: ['drill_image'], message })
+    if (drill_image === undefined) return
+    if (drill_into !== undefined) refuse('one drill has one server: leave out drill_into or drill_image')
+    if (type === 'sqlite') refuse('SQLite has no server, and so needs no image')
   })
   .meta({ description: 'One database server, or one SQLite file' })
 
