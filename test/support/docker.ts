@@ -81,9 +81,16 @@ export async function startDocker(): Promise<DockerEngine> {
   }
 }
 
-/** A root file system of nothing but busybox and what a shell expects around it. */
 async function importBusybox(dir: string, client: (...args: string[]) => Promise<string>): Promise<void> {
   const root = join(dir, 'rootfs')
+  await makeBusyboxRoot(root)
+  const archive = join(dir, 'rootfs.tar')
+  await execute('tar', ['-C', root, '-cf', archive, '.'])
+  await client('import', archive, BUSYBOX_IMAGE)
+}
+
+/** A root file system of nothing but busybox and what a shell expects around it. */
+export async function makeBusyboxRoot(root: string): Promise<void> {
   for (const each of ['bin', 'sbin', 'usr/bin', 'usr/sbin', 'etc', 'tmp', 'root', 'var']) {
     await mkdir(join(root, each), { recursive: true })
   }
@@ -92,9 +99,6 @@ async function importBusybox(dir: string, client: (...args: string[]) => Promise
   await Promise.all(
     applets.filter((name) => name !== 'busybox').map((name) => symlink('busybox', join(root, 'bin', name))),
   )
-  const archive = join(dir, 'rootfs.tar')
-  await execute('tar', ['-C', root, '-cf', archive, '.'])
-  await client('import', archive, BUSYBOX_IMAGE)
 }
 
 /** What a killed engine left mounted. */
