@@ -80,6 +80,7 @@ exec "$@"
     script,
     programs: [...programs, '/usr/bin/setpriv'],
     paths: [
+      '/usr/lib/locale/C.utf8',
       `/usr/share/postgresql/${version}`,
       ...['pgcrypto', 'plpgsql', 'dict_snowball'].map((each) => `${home}/lib/${each}.so`),
     ],

@@ -8,9 +8,10 @@ import { runAction } from '../../../scripts/lib/action/run.ts'
 import type { Action } from '../../../scripts/lib/action/types.ts'
 import { drillAction } from '../../../scripts/lib/backup/drill/action.ts'
 import { startContainer } from '../../../scripts/lib/backup/drill/container.ts'
+import { OpsError } from '../../../scripts/lib/core/errors.ts'
 import { openRepository } from '../../../scripts/lib/backup/repository/open.ts'
 import { makeMariaDbImage, makePostgresImage } from '../../support/database-image.ts'
-import { BUSYBOX_IMAGE, startDocker, type DockerEngine } from '../../support/docker.ts'
+import { startDocker, type DockerEngine } from '../../support/docker.ts'
 import { MARIADB_ROOT_PASSWORD, startMariaDb, type MariaDb } from '../../support/mariadb.ts'
 import { startPostgres } from '../../support/postgres.ts'
 import { failureOf } from '../context.ts'
@@ -148,7 +149,6 @@ describe('a drill in a container', () => {
   })
 
   it('gives up on a server that never becomes ready, and stops when it is told to', async () => {
-    await engine.docker('tag', BUSYBOX_IMAGE, 'stuck:1')
     const { signal } = new AbortController()
     const common = { server: { family: 'mariadb', version: '10.3.0' }, redact: (text: string) => text } as const
     const options = { ...common, image: MARIADB, readyMs: 0 }
@@ -163,7 +163,7 @@ describe('a drill in a container', () => {
     const abort = new AbortController()
     const starting = failureOf(startContainer({ ...common, image: MARIADB, signal: abort.signal }))
     await vi.waitFor(async () => expect(await engine.docker('ps', '-q')).not.toBe(''), { timeout: 20_000 })
-    abort.abort()
+    abort.abort(new OpsError('INTERRUPTED', 'stopped'))
     expect(await starting).toMatchObject({ code: 'INTERRUPTED' })
     await nothingIsLeft()
   })
