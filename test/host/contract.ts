@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
+import { text as textOf } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -232,6 +233,18 @@ export function describeHost(label: string, open: () => Promise<HostFixture>): v
         for await (const chunk of command.stdout) seen += (chunk as Buffer).length
         expect(seen).toBe(50_000_000)
         expect((await command.done).exitCode).toBe(0)
+      })
+
+      it('is done with what was written when it says so: the buffer may be used again', async () => {
+        const command = await host.stream(['sh', '-c', 'sleep 0.3; sha256sum'])
+        const [buffer, expected] = [Buffer.alloc(1024 ** 2), createHash('sha256')]
+        for (let round = 1; round <= 8; round += 1) {
+          expected.update(buffer.fill(round))
+          await new Promise((resolve) => command.stdin.write(buffer, resolve))
+        }
+        command.stdin.end()
+        expect(await textOf(command.stdout)).toContain(expected.digest('hex'))
+        await command.done
       })
 
       it('keeps stderr and rejects done for a status that is not accepted', async () => {

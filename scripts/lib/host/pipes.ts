@@ -1,8 +1,11 @@
 /**
  * The streams that `stream()` hands out: of their own, so that stdout ends well only once the command is known to have,
  * a dead command fails whoever still writes to it, and nobody's leaving blocks the command.
+ *
+ * What is written is done with when its callback is called, not before: whoever writes may then use the buffer again. (A
+ * PassThrough would say so when it has handed the buffer on, which may be long before its bytes are on their way.)
  */
-import { PassThrough, type Readable, type Writable } from 'node:stream'
+import { PassThrough, Writable, type Readable } from 'node:stream'
 import type { Running } from './running.ts'
 
 export interface Pipes {
@@ -17,10 +20,15 @@ export interface Pipes {
 }
 
 export function openPipes(running: Running): Pipes {
-  const stdin = new PassThrough()
+  const stdin = new Writable({
+    write: (chunk: Buffer, _encoding, done) => void running.stdin.write(chunk, done),
+    final: (done) => {
+      running.stdin.end()
+      done()
+    },
+  })
   const stdout = new PassThrough()
   running.stdin.on('error', (error) => stdin.destroy(error))
-  stdin.pipe(running.stdin)
   stdin.on('error', () => running.stdin.end())
   running.stdout.pipe(stdout, { end: false })
   const abandon = () => {
@@ -33,7 +41,6 @@ export function openPipes(running: Running): Pipes {
     for (const event of ['end', 'error', 'close']) running.stdout.once(event, () => resolve())
   })
   const release = () => {
-    stdin.unpipe(running.stdin)
     if (!stdin.writableFinished) stdin.destroy()
   }
   return {
