@@ -81,6 +81,7 @@ exec "$@"
     programs: [...programs, '/usr/bin/setpriv'],
     paths: [
       '/usr/lib/locale/C.utf8',
+      '/usr/share/zoneinfo/UTC',
       `/usr/share/postgresql/${version}`,
       ...['pgcrypto', 'plpgsql', 'dict_snowball'].map((each) => `${home}/lib/${each}.so`),
     ],
