@@ -112,7 +112,7 @@ export async function backUp(
   await backUpDatabase({
     name: 'bench',
     source: {
-      ...{ databases: ['bench'], users: false, row_counts: true, fingerprints: false, checks: [] },
+      ...{ databases: ['bench'], users: false, row_counts: true, fingerprints: false, checks: [], tls: 'off' },
       ...{ hooks: { before: [], after: [] }, timeout: 600_000, password: { env: 'PASSWORD' } },
       ...source,
     },

@@ -1,12 +1,15 @@
 import { describe, expect, it } from 'vitest'
 import { dumpArgv } from '../../../scripts/lib/backup/database/mysql/dump.ts'
 import { formatOptionFile, mysqlErrorNumber, parseBatch } from '../../../scripts/lib/backup/database/mysql/connect.ts'
-import { formatPassFile } from '../../../scripts/lib/backup/database/postgres/connect.ts'
+import { connected, formatPassFile } from '../../../scripts/lib/backup/database/postgres/connect.ts'
 import { decideParts, partArgv, schemaArgv } from '../../../scripts/lib/backup/database/postgres/parts.ts'
+import { tlsOf } from '../../../scripts/lib/backup/database/tls.ts'
 import { fileStem } from '../../../scripts/lib/backup/database/request.ts'
 import { decideCulprit } from '../../../scripts/lib/backup/pipeline/failure.ts'
+import { openPlace } from '../../../scripts/lib/backup/pipeline/place.ts'
 import { parseToolVersion } from '../../../scripts/lib/backup/pipeline/tools.ts'
 import { openGate } from '../../../scripts/lib/backup/group.ts'
+import { openLocalHost } from '../../../scripts/lib/host/local.ts'
 
 describe('a database name as a file name', () => {
   it.each([
@@ -50,11 +53,39 @@ describe('dump options', () => {
 
 describe('what tools are told', () => {
   it('survives quotes, backslashes and line breaks in a password', () => {
-    expect(formatOptionFile({ user: 'u', password: 'a"b\\c\nd #e' })).toBe(
+    expect(formatOptionFile({ user: 'u', password: 'a"b\\c\nd #e' }, 'mariadb')).toBe(
       '[client]\nuser="u"\npassword="a\\"b\\\\c\\nd #e"\n',
     )
     expect(formatPassFile('a:b\\c')).toBe('*:*:*:*:a\\:b\\\\c\n')
     expect(() => formatPassFile('a\nb')).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }))
+  })
+
+  it.each([
+    ['mariadb', { tls: 'require' }, '192.0.2.7', 'ssl="1"|ssl-verify-server-cert="0"'],
+    ['mariadb', { tls: 'verify', ca: '/ca' }, 'db.example.com', 'ssl="1"|ssl-verify-server-cert="1"|ssl-ca="/ca"'],
+    ['mysql', { tls: 'require' }, 'db.example.com', 'ssl-mode="REQUIRED"'],
+    ['mysql', { tls: 'verify', ca: '/ca' }, 'db.example.com', 'ssl-mode="VERIFY_IDENTITY"|ssl-ca="/ca"'],
+    ['mysql', { tls: 'verify', ca: '/ca' }, '192.0.2.7', 'ssl-mode="VERIFY_CA"|ssl-ca="/ca"'],
+    ['mysql', { tls: 'off' }, '192.0.2.7', ''],
+  ] as const)('about TLS in the words of %s: %o', (family, asked, host, words) => {
+    const lines = formatOptionFile({ host, tls: tlsOf(asked) }, family)
+      .trimEnd()
+      .split('\n')
+      .slice(2)
+    expect(lines.join('|')).toBe(words)
+  })
+
+  it.each([
+    [{ tls: 'require' }, 'db.example.com', 'require', undefined],
+    [{ tls: 'verify', ca: '/ca' }, 'db.example.com', 'verify-full', '/ca'],
+    [{ tls: 'verify' }, '2001:db8::1', 'verify-ca', '/etc/ssl/certs/ca-certificates.crt'],
+    [{ tls: 'off' }, 'db.example.com', undefined, undefined],
+  ] as const)('about TLS to libpq: %o', (asked, host, mode, authorities) => {
+    const place = openPlace({
+      ...{ host: openLocalHost(), redact: (text: string) => text, timeoutMs: 1, signal: new AbortController().signal },
+    })
+    const { env } = connected(['psql'], { place, address: { host, tls: tlsOf(asked) }, lockWaitMs: 1 }, 'd')
+    expect([env?.['PGSSLMODE'], env?.['PGSSLROOTCERT']]).toEqual([mode, authorities])
   })
 
   it('comes back from the client with tabs, line breaks and backslashes', () => {

@@ -302,7 +302,7 @@ function openSession() {
     timeoutMs: 60_000,
   })
   const address = { socket: server.socket, user: 'root', password: MARIADB_ROOT_PASSWORD }
-  return openMysqlSession({ place, address, client: 'mariadb' })
+  return openMysqlSession({ place, address, client: 'mariadb', family: 'mariadb' })
 }
 
 /** Restores one database into another by the client alone and compares everything that the backup says of it. */

@@ -40,6 +40,7 @@ export function run({ source, password, into, ...rest }: Run): Promise<SourceRes
       users: true,
       row_counts: true,
       fingerprints: false,
+      tls: 'off',
       checks: [],
       hooks: { before: [], after: [] },
       timeout: 120_000,

@@ -3,11 +3,16 @@ import { availableParallelism } from 'node:os'
 import type { DatabaseSource, SecretRef } from '../../config/types.ts'
 import type { Secret } from '../../core/secret.ts'
 import type { Host } from '../../host/types.ts'
+import { tlsOf } from '../database/tls.ts'
 import { openPlace } from '../pipeline/place.ts'
 import type { RestoreEngine } from './engine.ts'
 
 export interface OpenEngineOptions {
-  readonly source: Pick<DatabaseSource, 'type' | 'host' | 'port' | 'socket' | 'user' | 'password' | 'file' | 'timeout'>
+  readonly source: Pick<
+    DatabaseSource,
+    'type' | 'host' | 'port' | 'socket' | 'user' | 'password' | 'file' | 'timeout'
+  > &
+    Partial<Pick<DatabaseSource, 'tls' | 'ca'>>
   readonly host: Host
   readonly resolveSecret: (ref: SecretRef) => Promise<Secret>
   readonly redact: (text: string) => string
@@ -23,7 +28,8 @@ export async function openEngine(options: OpenEngineOptions): Promise<RestoreEng
   const { source, host, resolveSecret, redact, signal, stateDirectory } = options
   const password = source.password && (await resolveSecret(source.password)).reveal()
   const place = openPlace({ host, redact, signal, timeoutMs: source.timeout })
-  const address = { host: source.host, port: source.port, socket: source.socket, user: source.user, password }
+  const { host: server, port, socket, user } = source
+  const address = { host: server, port, socket, user, password, tls: tlsOf(source) }
   // A session waits for the disk while another one computes.
   const { isThrowAway = false } = options
   const jobs = options.jobs ?? Math.min(8, availableParallelism() + 1)

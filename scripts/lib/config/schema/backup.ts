@@ -1,6 +1,6 @@
 /** `backup:` — what is saved, where to, how long it is kept, and how it is proved. */
 import { z } from 'zod'
-import { duration, name, path, port, secretRef } from './values.ts'
+import { databaseTls, duration, name, path, port, secretRef } from './values.ts'
 
 /** How many backups of each calendar period stay. */
 const retention = z
@@ -57,6 +57,13 @@ const databaseSource = z
     socket: path.optional().meta({ description: 'A socket; for PostgreSQL its directory' }),
     user: z.string().optional().meta({ description: 'Must be allowed to read everything that is saved' }),
     password: secretRef.optional(),
+    tls: databaseTls.tls.meta({
+      description:
+        'require: encrypted; verify: the certificate too, and its name where host is a name; off: as the client tools do by themselves',
+    }),
+    ca: path.optional().meta({
+      description: 'Authorities to trust in place of the public ones (PEM), for verify: a file on the host named by on',
+    }),
     file: path.optional().meta({ description: 'SQLite: the file' }),
     databases: z
       .union([z.literal('all'), z.array(z.string()).min(1)])

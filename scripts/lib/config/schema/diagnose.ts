@@ -1,6 +1,6 @@
 /** `diagnose:` — what a healthy machine looks like here: thresholds, targets, services, health checks, databases. */
 import { z } from 'zod'
-import { duration, durations, name, path, port, secretRef, threshold } from './values.ts'
+import { databaseTls, duration, durations, name, path, port, secretRef, threshold } from './values.ts'
 
 const thresholds = z
   .strictObject({
@@ -96,10 +96,7 @@ const database = z.strictObject({
   user: z.string().optional().meta({ description: 'Needs no rights beyond reading the status' }),
   password: secretRef.optional(),
   database: z.string().optional().meta({ description: 'The database to connect to' }),
-  tls: z.enum(['off', 'require', 'verify']).default('off').meta({
-    description: 'require: encrypted; verify: the certificate too, and its name where host is a name',
-  }),
-  ca: path.optional().meta({ description: 'Authorities to trust in place of the public ones (PEM), for verify' }),
+  ...databaseTls,
   role: z.enum(['primary', 'standby']).optional().meta({ description: 'Critical when the server has the other role' }),
   lag: durations('30s', '5m', 'How far a standby may be behind'),
   timeout: duration.prefault('3s').meta({ description: 'For connection and questions together (default 3s)' }),

@@ -39,6 +39,14 @@ export type SecretRef = z.output<typeof secretRef>
 
 export const port = z.int().min(1).max(65535).meta({ description: 'A TCP or UDP port' })
 
+/** How the connection to a database is encrypted. */
+export const databaseTls = {
+  tls: z.enum(['off', 'require', 'verify']).default('off').meta({
+    description: 'require: encrypted; verify: the certificate too, and its name where host is a name',
+  }),
+  ca: path.optional().meta({ description: 'Authorities to trust in place of the public ones (PEM), for verify' }),
+}
+
 /** A name that operators type on the command line: no spaces, no shell surprises. */
 export const name = z
   .string()

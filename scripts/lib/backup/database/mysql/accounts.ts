@@ -34,7 +34,7 @@ async function writeByTool({ access, tool, write }: AccountsRequest): Promise<Ac
   const { place, address } = access
   const dump = await place.start({
     argv: [tool.program, ONLY_OUR_OPTIONS, '--default-character-set=utf8mb4', '--force', '--system=users'],
-    credentials: formatOptionFile(address),
+    credentials: formatOptionFile(address, tool.family),
   })
   let tail = ''
   for await (const chunk of dump.output ?? []) {

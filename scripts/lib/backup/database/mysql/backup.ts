@@ -4,6 +4,7 @@ import { writeTo } from '../../pipeline/pump.ts'
 import type { DatabaseFacts, SourceResult, TableFacts } from '../../types.ts'
 import { DEFAULT_STALL_MS, fileStem, type FamilyRun } from '../request.ts'
 import type { SqlSession } from '../session.ts'
+import { tlsOf } from '../tls.ts'
 import { findProgram, openMysqlSession, readDatabaseNames, type MysqlAccess, type MysqlAddress } from './connect.ts'
 import type { Cut } from './cut.ts'
 import { runDump, type DumpTool } from './dump.ts'
@@ -14,7 +15,7 @@ import { writeAccounts } from './accounts.ts'
 export async function backUpMysql(run: FamilyRun): Promise<SourceResult> {
   const address = addressOf(run)
   const client = await findProgram(run.place, ['mariadb', 'mysql'])
-  const access: MysqlAccess = { place: run.place, address, client: client.program }
+  const access: MysqlAccess = { place: run.place, address, client: client.program, family: client.family }
   const session = await openMysqlSession(access)
   try {
     const server = await readMysqlServer(session)
@@ -51,7 +52,8 @@ export async function backUpMysql(run: FamilyRun): Promise<SourceResult> {
 }
 
 function addressOf({ source, password }: FamilyRun): MysqlAddress {
-  return { host: source.host, port: source.port, socket: source.socket, user: source.user, password }
+  const { host, port, socket, user } = source
+  return { host, port, socket, user, password, tls: tlsOf(source) }
 }
 
 /** MariaDB's tools do not know MySQL 8, and MySQL's ask MariaDB for what it has not: each server has its own. */
@@ -60,7 +62,7 @@ async function findDumpTool({ place }: FamilyRun, { family }: MysqlServer): Prom
   const found = await findProgram(place, names)
   return {
     program: found.program,
-    family: /mariadb/i.test(found.said) ? 'mariadb' : 'mysql',
+    family: found.family,
     version: parseToolVersion(found.said),
   }
 }

@@ -7,6 +7,7 @@ import { OpsError } from '../../../core/errors.ts'
 import { nearestName } from '../../../core/nearest.ts'
 import { missingTool, said, stageError } from '../../pipeline/failure.ts'
 import { CREDENTIAL_PATH, runTool, type Place, type ToolEnd, type ToolSpec } from '../../pipeline/place.ts'
+import { mysqlTlsOptions, TLS_HINT, type DatabaseTls } from '../tls.ts'
 import { openSession, type Dialect, type SqlSession } from '../session.ts'
 
 /** Where the server is, as seen from the place of the tools. */
@@ -16,13 +17,19 @@ export interface MysqlAddress {
   readonly socket?: string | undefined
   readonly user?: string | undefined
   readonly password?: string | undefined
+  readonly tls?: DatabaseTls | undefined
 }
+
+/** Whose client tool it is: they have different options for the same. */
+export type ToolFamily = 'mariadb' | 'mysql'
 
 /** Must be the first argument of every tool. */
 export const ONLY_OUR_OPTIONS = `--defaults-file=${CREDENTIAL_PATH}`
 
-export function formatOptionFile({ host, port, socket, user, password }: MysqlAddress): string {
-  const lines = Object.entries({ host, port, socket, user, password })
+export function formatOptionFile(address: MysqlAddress, family: ToolFamily): string {
+  const { host, port, socket, user, password, tls } = address
+  const encryption = tls ? mysqlTlsOptions(tls, host, family) : {}
+  const lines = Object.entries({ host, port, socket, user, password, ...encryption })
     .filter(([, value]) => value !== undefined)
     .map(([key, value]) => `${key}="${escapeOption(String(value))}"`)
   return `[client]\n${lines.join('\n')}\n`
@@ -47,12 +54,18 @@ export function prepared(statement: string): string {
   return `SET @s = ${literal(statement)};\nPREPARE s FROM @s;\nEXECUTE s`
 }
 
+export interface FoundProgram {
+  readonly program: string
+  readonly said: string
+  readonly family: ToolFamily
+}
+
 /** The first of the programs that is there: MariaDB's name first, the old one that both brought second. */
-export async function findProgram(place: Place, names: readonly string[]): Promise<{ program: string; said: string }> {
+export async function findProgram(place: Place, names: readonly string[]): Promise<FoundProgram> {
   for (const program of names) {
     try {
       const { stdout } = await runTool(place, { argv: [program, '--version'] })
-      return { program, said: stdout }
+      return { program, said: stdout, family: /mariadb/i.test(stdout) ? 'mariadb' : 'mysql' }
     } catch (error) {
       if (!(error instanceof OpsError) || error.code !== 'MISSING_TOOL') throw error
     }
@@ -65,10 +78,11 @@ export interface MysqlAccess {
   readonly address: MysqlAddress
   /** `mariadb` or `mysql`. */
   readonly client: string
+  readonly family: ToolFamily
 }
 
 /** @throws OpsError NOT_PERMITTED, UNREACHABLE, MISSING_TOOL */
-export async function openMysqlSession({ place, address, client }: MysqlAccess): Promise<SqlSession> {
+export async function openMysqlSession({ place, address, client, family }: MysqlAccess): Promise<SqlSession> {
   const spec: ToolSpec = {
     argv: [
       client,
@@ -80,7 +94,7 @@ export async function openMysqlSession({ place, address, client }: MysqlAccess):
       '--connect-timeout=10',
       '--default-character-set=utf8mb4',
     ],
-    credentials: formatOptionFile(address),
+    credentials: formatOptionFile(address, family),
   }
   const dialect: Dialect = {
     client: spec,
@@ -92,7 +106,18 @@ export async function openMysqlSession({ place, address, client }: MysqlAccess):
   // Quotes mean what they mean here, whatever the server's default; and a table that somebody alters does not hold a
   // question up for a day (the default of lock_wait_timeout).
   await session.query("SET SESSION sql_mode = '', lock_wait_timeout = 60, time_zone = '+00:00'")
+  if (address.tls) await refuseUnencrypted(session, place)
   return session
+}
+
+async function refuseUnencrypted(session: SqlSession, place: Place): Promise<void> {
+  const [status] = await session.query("SHOW SESSION STATUS LIKE 'Ssl_cipher'")
+  if ((status?.[1] ?? '') !== '') return
+  await session.close()
+  throw new OpsError('UNREACHABLE', 'the database server does not encrypt its connections, and `tls` asks for it', {
+    host: place.host,
+    hint: 'Give the server a certificate (ssl_cert, ssl_key), or take `tls` out of this source.',
+  })
 }
 
 /** `--batch` writes a row a line, columns apart by tabs, and escapes what would break that. NULL is the word NULL. */
@@ -113,6 +138,7 @@ const CODES: Readonly<Record<number, 'NOT_PERMITTED' | 'UNREACHABLE' | 'LOCKED' 
   1227: 'NOT_PERMITTED',
   1370: 'NOT_PERMITTED',
   1698: 'NOT_PERMITTED',
+  3159: 'NOT_PERMITTED',
   1040: 'UNREACHABLE',
   1053: 'UNREACHABLE',
   1129: 'UNREACHABLE',
@@ -136,6 +162,8 @@ const HINTS: Readonly<Record<number, string>> = {
   1698: 'Check user and password; the account may only log in over the socket as that system user.',
   2002: 'Is the server running, and is its socket or address right?',
   2003: 'Is the server running, and is its address right?',
+  2026: TLS_HINT,
+  3159: 'Set `tls: require` or `tls: verify` for this source.',
   2013: 'The server went away or ended the session; look into its error log.',
   1021: 'The disk of the server is full: free space there.',
   1026: 'Is the disk of the server full? Look into its error log.',
@@ -161,7 +189,7 @@ export function mysqlError(end: ToolEnd, place: Place): OpsError {
   return new OpsError(code, `the database server refused or failed${said(lines.join('\n'), place.redact)}`, {
     host: place.host,
     ...(hint ? { hint } : {}),
-    transient: code === 'UNREACHABLE' || code === 'LOCKED' || number === 1412 || number === 1927,
+    transient: number !== 2026 && (code === 'UNREACHABLE' || code === 'LOCKED' || number === 1412 || number === 1927),
   })
 }
 

@@ -79,7 +79,11 @@ export interface DumpRun extends DumpRequest {
  */
 export async function runDump(run: DumpRun): Promise<Cut> {
   const { place, address } = run
-  const tool = await place.start({ argv: dumpArgv(run), credentials: formatOptionFile(address), bulk: true })
+  const tool = await place.start({
+    argv: dumpArgv(run),
+    credentials: formatOptionFile(address, run.tool.family),
+    bulk: true,
+  })
   const cutter = createCutter(run.databases)
   const writer = createWriter(run, cutter)
   let stalled = false

@@ -11,6 +11,7 @@ import type { DatabaseFacts, DataFile, SourceResult } from '../../types.ts'
 import { chooseNames } from '../mysql/connect.ts'
 import { DEFAULT_LOCK_WAIT_MS, fileStem, type FamilyRun } from '../request.ts'
 import type { SqlSession } from '../session.ts'
+import { tlsOf } from '../tls.ts'
 import { connected, MAINTENANCE, openPostgresSession, postgresError, type PostgresAccess } from './connect.ts'
 import {
   readPostgresFacts,
@@ -38,7 +39,8 @@ const HELD_AT_ONCE = 16
 
 export async function backUpPostgres(run: FamilyRun): Promise<SourceResult> {
   const { source, password, place } = run
-  const address = { host: source.host, port: source.port, socket: source.socket, user: source.user, password }
+  const { host, port, socket, user } = source
+  const address = { host, port, socket, user, password, tls: tlsOf(source) }
   const access: PostgresAccess = { place, address, lockWaitMs: run.settings.lockWaitMs ?? DEFAULT_LOCK_WAIT_MS }
   // The questions about the whole server are asked where the account is surely let in.
   const first = source.databases === 'all' ? [] : source.databases.slice(0, 1)

@@ -8,6 +8,7 @@ import type { Argv } from '../../../core/quote.ts'
 import { said, stageError } from '../../pipeline/failure.ts'
 import { CREDENTIAL_PATH, runTool, type Place, type ToolEnd, type ToolSpec } from '../../pipeline/place.ts'
 import { openSession, type SqlSession } from '../session.ts'
+import { postgresTlsEnv, TLS_HINT, type DatabaseTls } from '../tls.ts'
 
 export interface PostgresAddress {
   readonly host?: string | undefined
@@ -16,6 +17,7 @@ export interface PostgresAddress {
   readonly socket?: string | undefined
   readonly user?: string | undefined
   readonly password?: string | undefined
+  readonly tls?: DatabaseTls | undefined
 }
 
 export interface PostgresAccess {
@@ -30,7 +32,7 @@ export const MAINTENANCE = 'postgres'
 
 /** @returns the tool with its way to a database */
 export function connected(argv: Argv, { address, lockWaitMs }: PostgresAccess, database: string): ToolSpec {
-  const { host, port, socket, user, password } = address
+  const { host, port, socket, user, password, tls } = address
   const where = socket ?? host
   return {
     argv,
@@ -39,6 +41,7 @@ export function connected(argv: Argv, { address, lockWaitMs }: PostgresAccess, d
       ...(where === undefined ? {} : { PGHOST: where }),
       ...(port === undefined ? {} : { PGPORT: String(port) }),
       ...(user === undefined ? {} : { PGUSER: user }),
+      ...(tls ? postgresTlsEnv(tls, host) : {}),
       PGCONNECT_TIMEOUT: '10',
       PGAPPNAME: 'opskit',
       PGCLIENTENCODING: 'UTF8',
@@ -122,7 +125,9 @@ export async function postgresError(end: ToolEnd, access: PostgresAccess): Promi
   if (end.cannotStart !== undefined || end.code === 127 || end.signal !== null) {
     return stageError(end, place.host, place.redact)
   }
-  const ready = await runTool(place, connected(['pg_isready', '-q', '-t', '5'], access, MAINTENANCE))
+  // Whether somebody is there, whatever his certificate is.
+  const anybody = { ...access, address: { ...access.address, tls: undefined } }
+  const ready = await runTool(place, connected(['pg_isready', '-q', '-t', '5'], anybody, MAINTENANCE))
   const words = said(end.stderr.replace(/^LOCATION: .*$/gm, ''), place.redact)
   if (ready.code !== null && NO_RESPONSE.has(ready.code)) {
     return new OpsError('UNREACHABLE', `the PostgreSQL server does not answer${words}`, {
@@ -135,7 +140,7 @@ export async function postgresError(end: ToolEnd, access: PostgresAccess): Promi
   if (end.program.endsWith('psql') && end.code === 2) {
     return new OpsError('NOT_PERMITTED', `the PostgreSQL server answers and does not let us in${words}`, {
       host: place.host,
-      hint: 'Check user, password, database and pg_hba.conf.',
+      hint: `Check user, password, database and pg_hba.conf.${access.address.tls ? ` ${TLS_HINT}` : ''}`,
     })
   }
   // `ERROR:  42501: …`, appendix A of the manual; pg_dump prints no codes.

@@ -38,8 +38,8 @@ export interface MysqlEngineOptions extends EngineOptions {
 /** @throws OpsError MISSING_TOOL, UNREACHABLE, NOT_PERMITTED */
 export async function openMysqlEngine(options: MysqlEngineOptions): Promise<RestoreEngine> {
   const { host, signal, place, address, jobs, isThrowAway = false } = options
-  const { program: client } = await findProgram(place, ['mariadb', 'mysql'])
-  const access: MysqlAccess = { place, address, client }
+  const { program: client, family } = await findProgram(place, ['mariadb', 'mysql'])
+  const access: MysqlAccess = { place, address, client, family }
   const session = await openMysqlSession(access)
   // A first question tells a refused login from a refused restore.
   await session.query('SELECT 1')
@@ -87,7 +87,7 @@ export async function openMysqlEngine(options: MysqlEngineOptions): Promise<Rest
       const { exists, tables: there } = await readInventory(session, target)
       if (!exists) return { ...replacement, fresh, existed: false, old: [] }
       const broken = await readBrokenViews(session, target)
-      const oldObjects = await saveObjects(options, client, { database: target, broken })
+      const oldObjects = await saveObjects(options, access, { database: target, broken })
       const old = tables ? there.filter((table) => fresh.includes(table)) : there
       return { ...replacement, fresh, existed: true, old, oldObjects }
     },
@@ -194,11 +194,10 @@ async function readFacts({ session }: ReplaceContext, database: string, like: Da
 
 /** The dump tool's own text of everything in a database that is not rows; durable before anything is dropped. */
 async function saveObjects(
-  options: MysqlEngineOptions,
-  client: string,
+  { stateDirectory }: MysqlEngineOptions,
+  { place, address, client, family }: MysqlAccess,
   { database, broken }: { readonly database: string; readonly broken: readonly string[] },
 ): Promise<string> {
-  const { place, address, stateDirectory } = options
   const program = client === 'mariadb' ? 'mariadb-dump' : 'mysqldump'
   const path = `${stateDirectory}/objects-${randomBytes(6).toString('hex')}.sql`
   const what = [
@@ -220,7 +219,7 @@ async function saveObjects(
         '--',
         database,
       ],
-      credentials: formatOptionFile(address),
+      credentials: formatOptionFile(address, family),
     })
     for await (const chunk of tool.output ?? []) await file.write(chunk as Buffer)
     const end = await tool.ended

@@ -43,7 +43,7 @@ export async function openLoadSession(
   access: MysqlAccess,
   { options, database }: { readonly options: readonly string[]; readonly database: string },
 ): Promise<LoadSession> {
-  const { place, address, client } = access
+  const { place, address, client, family } = access
   const tool = await place.start({
     argv: [
       client,
@@ -53,7 +53,7 @@ export async function openLoadSession(
       '--max-allowed-packet=1G',
       `--database=${database}`,
     ],
-    credentials: formatOptionFile(address),
+    credentials: formatOptionFile(address, family),
     wantsInput: true,
   })
   // Not to be guessed by a dump that would like to be believed done.
