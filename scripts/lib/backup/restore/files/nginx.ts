@@ -58,10 +58,12 @@ interface NginxProcess {
   readonly title: string
 }
 
-/** Titles are what nginx makes of its own argument list. */
-const PROCESSES = `for d in /proc/[0-9]*; do
+/** Titles are what nginx makes of its own argument list. Those of containers are seen from outside, and are not ours. */
+const PROCESSES = `o=$(readlink /proc/self/ns/pid)
+for d in /proc/[0-9]*; do
 c=$(tr '\\0' ' ' < "$d/cmdline" 2>/dev/null) || continue
-case $c in "nginx: "*) read -r s < "$d/stat" && set -- $s && printf '%s %s %s\\n' "$1" "$4" "$c";; esac
+case $c in "nginx: "*) n=$(readlink "$d/ns/pid") || n=$o
+[ "$n" = "$o" ] && read -r s < "$d/stat" && set -- $s && printf '%s %s %s\\n' "$1" "$4" "$c";; esac
 done 2>/dev/null; :`
 
 async function readProcesses(host: HostReader): Promise<NginxProcess[]> {
