@@ -42,6 +42,8 @@ export interface ContainerOptions {
 const LABEL = 'opskit.drill'
 const READY_MS = 180_000
 const POLL_MS = 200
+/** In a container that is just ending no program is found either; after so many it is known to be over. */
+const TOOL_TRIES = 10
 /** For one request to the engine. */
 const REQUEST_MS = 30_000
 /** Bounds that keep a hostile or a huge backup from taking the machine with it. */
@@ -65,15 +67,17 @@ export async function startContainer(options: ContainerOptions): Promise<Instanc
   const stop = () => removeContainer(docker, name)
   try {
     const { directory, settings, ...how } = RECIPES[familyOf(server)]
-    await ask(docker.createContainer({ name, Image: image, ...how, ...bounds() }), signal)
+    // Whole, whatever happens meanwhile: one that is made after it was removed would stay.
+    await ask(docker.createContainer({ name, Image: image, ...how, ...bounds() }))
     await ask(docker.getContainer(name).start(), signal)
     const host = await openContainerHost({ name: `the container of ${image}`, container: name, on, redact, signal })
     const found = await waitUntilReady({ ...options, docker, name, host })
     refuseNewer(server, found, host.name)
-    const readEnd = () => readUnexpectedEnd({ docker, name, image })
+    const readEnd = () => readUnexpectedEnd({ docker, name, image, redact })
     return { directory, version: found.version, settings, host, readEnd, stop }
   } catch (error) {
-    await stop()
+    // An engine that does not remove it has failed before; the next drill will.
+    await stop().catch(() => undefined)
     throw error
   }
 }
@@ -131,7 +135,7 @@ const RECIPES: Readonly<Record<ServerFamily, Recipe>> = {
       'POSTGRES_HOST_AUTH_METHOD=trust',
       `POSTGRES_USER=${SUPERUSER}`,
       'POSTGRES_DB=postgres',
-      'POSTGRES_INITDB_ARGS=--no-sync --encoding=UTF8',
+      'POSTGRES_INITDB_ARGS=-N --encoding=UTF8',
     ],
     Cmd: [
       'fsync=off',
@@ -180,6 +184,7 @@ interface Container {
   readonly docker: Docker
   readonly name: string
   readonly image: string
+  readonly redact: (text: string) => string
 }
 
 /** @returns what kind of server it is */
@@ -188,10 +193,15 @@ async function waitUntilReady(
 ): Promise<ServerVersion> {
   const { signal, readyMs = READY_MS } = starting
   const deadline = performance.now() + readyMs
+  let tries = TOOL_TRIES
+  const mayBeEnding = (error: unknown): string => {
+    if (!isOpsError(error, 'MISSING_TOOL') || --tries === 0) throw error
+    return messageOf(error)
+  }
   for (;;) {
     const ended = await readUnexpectedEnd(starting)
     if (ended) throw ended
-    const found = await readServer(starting)
+    const found = await readServer(starting).catch(mayBeEnding)
     if (typeof found !== 'string') return found
     if (performance.now() > deadline) {
       throw await failure(starting, `is not ready after ${formatDuration(readyMs)} (${found})`)
@@ -234,21 +244,23 @@ async function readVersion(family: DatabaseSource['type'], ask: Ask): Promise<Se
 }
 
 /** @returns undefined while it runs */
-async function readUnexpectedEnd({ docker, name, image }: Container): Promise<OpsError | undefined> {
-  const { State } = await ask(docker.getContainer(name).inspect())
+async function readUnexpectedEnd(container: Container): Promise<OpsError | undefined> {
+  const { State } = await ask(container.docker.getContainer(container.name).inspect())
   if (State.Running) return undefined
   const memory = State.OOMKilled ? `: ${formatSize(MEMORY_BYTES)} of memory were not enough` : ''
-  return failure({ docker, name, image }, `ended with status ${State.ExitCode}${memory}`)
+  return failure(container, `ended with status ${State.ExitCode}${memory}`)
 }
 
-async function failure({ docker, name, image }: Container, what: string): Promise<OpsError> {
+async function failure({ docker, name, image, redact }: Container, what: string): Promise<OpsError> {
   const log = await ask(docker.getContainer(name).logs({ stdout: true, stderr: true, tail: LOG_LINES }))
     .then(parseLog)
     .catch(() => '')
-  const lines = log.split('\n').map((line) => printableLine(line, 200))
+  const lines = redact(log)
+    .split('\n')
+    .map((line) => printableLine(line, 200))
   const last = lines.filter((line) => line !== '').slice(-LOG_LINES)
   return new OpsError('FAILED', `the container of ${image} ${what}${last.length > 0 ? `: ${last.join(' | ')}` : ''}`, {
-    hint: `Is it an image of that server, made like the official ones? Try it: docker run --rm --network none ${image}`,
+    hint: 'Is it an image of that server, made like the official ones? See docs/how-to/drill.md.',
   })
 }
 
