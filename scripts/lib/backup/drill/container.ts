@@ -44,6 +44,7 @@ const READY_MS = 180_000
 const POLL_MS = 200
 /** In a container that is just ending no program is found either; after so many it is known to be over. */
 const TOOL_TRIES = 10
+const END_TRIES = 5
 /** For one request to the engine. */
 const REQUEST_MS = 30_000
 /** Bounds that keep a hostile or a huge backup from taking the machine with it. */
@@ -73,7 +74,7 @@ export async function startContainer(options: ContainerOptions): Promise<Instanc
     const host = await openContainerHost({ name: `the container of ${image}`, container: name, on, redact, signal })
     const found = await waitUntilReady({ ...options, docker, name, host })
     refuseNewer(server, found, host.name)
-    const readEnd = () => readUnexpectedEnd({ docker, name, image, redact })
+    const readEnd = () => awaitUnexpectedEnd({ docker, name, image, redact })
     return { directory, version: found.version, settings, host, readEnd, stop }
   } catch (error) {
     // An engine that does not remove it has failed before; the next drill will.
@@ -241,6 +242,15 @@ async function readVersion(family: DatabaseSource['type'], ask: Ask): Promise<Se
   if (family === 'postgresql') return { family, version: (await ask('postgres', 'SHOW server_version')) ?? '' }
   const version = (await ask('mysql', 'SELECT VERSION()')) ?? ''
   return { family: /mariadb/i.test(version) ? 'mariadb' : 'mysql', version }
+}
+
+/** After a session broke off: the engine takes a moment to know that the server, and with it the container, is gone. */
+async function awaitUnexpectedEnd(container: Container): Promise<OpsError | undefined> {
+  for (let tries = 1; ; tries += 1) {
+    const ended = await readUnexpectedEnd(container)
+    if (ended || tries === END_TRIES) return ended
+    await delay(POLL_MS)
+  }
 }
 
 /** @returns undefined while it runs */
