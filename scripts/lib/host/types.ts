@@ -52,6 +52,7 @@ export interface PutOptions {
 }
 
 export interface CommandStream {
+  /** A chunk is done with when its callback is called: its buffer may then be used again. */
   readonly stdin: Writable
   readonly stdout: Readable
   /** Resolves with the exit status when both streams are done; `stdout` of the result is empty, `stderr` is kept (bounded). */

@@ -1,6 +1,7 @@
 /**
- * A drill of a database backup: restored whole into a server of its own (private, or in a container), compared with the manifest, asked the operator's
- * questions, thrown away. What it finds is evidence, not an exception; only a drill that cannot be held throws.
+ * A drill of a database backup: restored whole into a server of its own (private, or in a container), compared with the
+ * manifest, asked the operator's questions, thrown away. What it finds is evidence, not an exception; only a drill that
+ * cannot be held throws.
  */
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
