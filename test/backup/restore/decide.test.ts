@@ -194,7 +194,10 @@ describe('what tar lists', () => {
 })
 
 describe('an archive that may be hostile', () => {
-  const known = [directory('d'), file('d/a'), file('l', { type: 'link', target: '/etc' }), file('h')]
+  const known = [
+    ...[directory('d'), file('d/a', { links: 2 }), file('d/alone')],
+    ...[file('l', { type: 'link', target: '/etc' }), file('h', { links: 2 })],
+  ]
   it.each([
     ['an absolute path', { path: '/etc/passwd', type: 'file', sizeBytes: 1 }, 'absolute path'],
     ['a path with ..', { path: 'd/../../x', type: 'file', sizeBytes: 1 }, '".."'],
@@ -219,6 +222,13 @@ describe('an archive that may be hostile', () => {
     judge.take({ path: 'l', type: 'link', sizeBytes: 0, target: '/etc' })
     judge.take({ path: 'l/x', type: 'file', sizeBytes: 1 })
     expect(judge.problems()).toEqual(['l/x lies below a symbolic link'])
+  })
+
+  it('refuses a hard link to a file that had one name', () => {
+    const judge = createJudge(known)
+    judge.take({ path: 'd/alone', type: 'file', sizeBytes: 5 })
+    judge.take({ path: 'h', type: 'hardlink', sizeBytes: 0, target: 'd/alone' })
+    expect(judge.problems()).toEqual(['h is a hard link to something that is no linked file before it'])
   })
 
   it('refuses bombs, by bytes and by number', () => {

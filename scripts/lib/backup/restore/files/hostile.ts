@@ -67,7 +67,7 @@ function decideMember(
   if (!entry) return 'is not in the index of the backup'
   if (type === 'hardlink') {
     if (target === undefined || target.startsWith('/') || target.split('/').includes('..') || !linked.has(target)) {
-      return 'is a hard link to something that is not in the archive before it'
+      return 'is a hard link to something that is no linked file before it'
     }
     return undefined
   }
