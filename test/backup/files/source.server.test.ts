@@ -18,7 +18,7 @@ import {
 } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { parseIndex, type FileIndex } from '../../../scripts/lib/backup/files/facts.ts'
 import { backUpFiles, type FilesRequest } from '../../../scripts/lib/backup/files/source.ts'
 import type { SourceResult } from '../../../scripts/lib/backup/types.ts'
@@ -155,21 +155,22 @@ describe('what is kept', () => {
   })
 })
 
+const TAR = execFileSync('sh', ['-c', 'command -v tar'], { encoding: 'utf8' }).trim()
+
 describe('files that move while they are read', () => {
   it('are read a second time', async () => {
     await writeFile(join(tree, 'busy.log'), 'before')
     for (let n = 0; n < 40; n += 1) await writeFile(join(tree, `f${n}`), Buffer.alloc(500_000, n))
-    let touched = false
-    const { out, files, warnings, notes } = await backUp({
-      progress: {
-        update(bytes) {
-          if (touched || bytes === 0) return
-          touched = true
-          execFileSync('sh', ['-c', `printf after >> ${tree}/busy.log; rm ${tree}/f39`])
-        },
-      },
-    })
-    expect(touched).toBe(true)
+    // Right after the first reading, before anybody looks again.
+    const bin = await tempDir('bin')
+    const script = `#!/bin/sh
+      ${TAR} "$@"; code=$?
+      if [ "$1" = --create ] && mkdir ${bin}/moved; then printf after >> ${tree}/busy.log; rm ${tree}/f39; fi 2>/dev/null
+      exit $code`
+    await writeFile(join(bin, 'tar'), script, { mode: 0o755 })
+    vi.stubEnv('PATH', `${bin}:${process.env['PATH']}`)
+    onTestFinished(() => void vi.unstubAllEnvs())
+    const { out, files, warnings, notes } = await backUp()
     expect(files.map(({ path }) => path)).toEqual(['files.tar.zst', 'changed.tar.zst', 'index.jsonl.zst'])
     expect(warnings).toEqual([])
     expect(notes?.[0]).toContain('read a second time: 1 file that changed')
