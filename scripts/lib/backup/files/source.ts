@@ -73,6 +73,8 @@ export async function backUpFiles(request: FilesRequest): Promise<SourceResult> 
   const index = settleIndex(before, read, request.full?.index)
   const files = [...read.files, ...(await writeLists(job, index, request.full !== undefined))]
   const content = index.entries.filter(({ type }) => type === 'file')
+  // An interruption that came when the last tool had ended.
+  request.signal.throwIfAborted()
   const stillMoving = read.stillMoving.map(({ path }) => `/${path}`)
   return {
     files,

@@ -104,7 +104,8 @@ async function startHere(spec: ToolSpec, { signal }: PlaceOptions): Promise<Tool
     }
   } finally {
     if (reader) release(reader.writer)
-    await file?.close()
+    // Not awaited: what a tool that ends at once has said is lost when nobody listens in the same turn.
+    void file?.close()
   }
 }
 
