@@ -275,6 +275,20 @@ describe('what cannot be saved', () => {
     expect((await backUp({ host, exclude: ['*.key'] })).content?.files).toBe(0)
   })
 
+  it('a path that is not there ends it before everything else is read', async () => {
+    await writeFile(join(tree, 'a'), 'x')
+    const bin = await tempDir('bin')
+    const script = `#!/bin/sh\ncase $1 in --create) exec sleep 300; esac\nexec ${TAR} "$@"`
+    await writeFile(join(bin, 'tar'), script, { mode: 0o755 })
+    vi.stubEnv('PATH', `${bin}:${process.env['PATH']}`)
+    onTestFinished(() => void vi.unstubAllEnvs())
+    const nowhere = join(dir, 'nowhere')
+    await expect(backUp({ paths: [tree, nowhere] })).rejects.toMatchObject({
+      code: 'FAILED',
+      message: expect.stringContaining(`${nowhere} is not there`) as string,
+    })
+  })
+
   it('an interrupted run ends at once and leaves no process behind', async () => {
     await writeFile(join(tree, 'big'), Buffer.alloc(80_000_000, 'x'))
     const stop = new AbortController()

@@ -49,9 +49,10 @@ async function findSuspects(
       last = records.pop() ?? ''
       for (const record of records) forgetUnchanged(rest, record)
     }
-  } finally {
-    await tool.ended
+  } catch {
+    // Said by the next look, which then is at all that is left.
   }
+  await tool.ended
   return [...rest.values()]
 }
 

@@ -48,7 +48,7 @@ done' sh {} +`
 
 /** A scan that runs: what it has found can be read while it looks further. */
 export interface Scanning {
-  /** In the order of the walk, some at a time. Ends with the scan, also with one that fails. */
+  /** In the order of the walk, some at a time. Throws what `done` throws: no part of a list is taken for all of it. */
   readonly found: AsyncIterable<readonly FileFacts[]>
   /** @throws OpsError as `scanFiles` */
   readonly done: Promise<Scan>
@@ -56,11 +56,11 @@ export interface Scanning {
 
 export function startScan(place: Place, request: ScanRequest): Scanning {
   const collector = createCollector(request.paths, request.isExcluded, request.below)
-  const { found, grown, end } = followList(collector.entries)
-  const done = scan(place, request, { collector, onGrown: grown }).finally(end)
-  // Whoever reads `found` to its end asks for it then.
+  let wake = () => {}
+  const done = scan(place, request, { collector, onGrown: () => wake() })
+  // Whoever reads `found` hears of it there, and asks for it at its end.
   done.catch(() => undefined)
-  return { found, done }
+  return { found: follow(collector.entries, { done, onGrown: (tell) => (wake = tell) }), done }
 }
 
 /**
@@ -133,25 +133,26 @@ async function collect(
   return { ...collector.finish(), end: await tool.ended }
 }
 
-/** Reads a list that grows, some at a time, until `end` is called. */
-function followList<T>(list: readonly T[]) {
-  let ended = false
-  let wake = () => {}
-  const grown = () => wake()
-  async function* follow(): AsyncGenerator<readonly T[]> {
-    for (let at = 0; ;) {
-      const more = list.slice(at)
-      at += more.length
-      if (more.length > 0) yield more
-      else if (ended) return
-      else await new Promise<void>((resolve) => (wake = resolve))
-    }
+interface Growing {
+  /** Until it is settled, the list may grow. */
+  readonly done: Promise<unknown>
+  /** Says whom to tell. */
+  readonly onGrown: (tell: () => void) => void
+}
+
+/** Reads a list that grows, some at a time. @throws what `done` throws */
+async function* follow<T>(list: readonly T[], { done, onGrown }: Growing): AsyncGenerator<readonly T[]> {
+  for (let at = 0, ended = false; ;) {
+    const more = list.slice(at)
+    at += more.length
+    if (more.length > 0) yield more
+    else if (ended) return
+    else
+      ended = await Promise.race([
+        done.then(() => true),
+        new Promise<false>((resolve) => onGrown(() => resolve(false))),
+      ])
   }
-  const end = () => {
-    ended = true
-    wake()
-  }
-  return { found: follow(), grown, end }
 }
 
 /** For a stream that broke although the tool says that all went well: its end is not the end of the list. */

@@ -108,13 +108,24 @@ export async function writeArchive({ place, tools, entries, sink: options }: Arc
     const argv = tools.gnuTar ? GNU_ARGV : BUSYBOX_ARGV
     const tar = await place.start({ argv, wantsInput: true, into: sink.input() })
     // tar may end before it has read all of its list; its status tells.
-    const listed = pipeline(namesOf(entries), tar.input).catch(() => undefined)
+    const names = orStop(namesOf(entries), tar.kill)
+    const listed = pipeline(names, tar.input).catch(() => undefined)
     const end = await tar.ended
     await listed
     if (isFatal(end)) throw (await sink.failure()) ?? end.error ?? stageError(end, place.host, place.redact)
     return { file: finished(sink), end }
   } catch (error) {
     await sink.discard()
+    throw error
+  }
+}
+
+/** A list that cannot be finished is no list: what reads it need not go on. */
+async function* orStop<T>(items: AsyncIterable<T>, stop: () => void): AsyncGenerator<T> {
+  try {
+    yield* items
+  } catch (error) {
+    stop()
     throw error
   }
 }

@@ -82,9 +82,9 @@ const FOREIGN_ENV = /^(?:PG|MYSQL|MARIADB|LC_|LANG)/
 async function startHere(spec: ToolSpec, { signal }: PlaceOptions): Promise<Tool> {
   const file = spec.credentials === undefined ? undefined : await openUnlinked(spec.credentials)
   const reader = spec.bulk && !spec.into ? await openBulkReader() : undefined
-  const argv = await withoutWrapper(spec.argv, spec.env)
   const clean = Object.fromEntries(Object.entries(process.env).filter(([key]) => !FOREIGN_ENV.test(key)))
   try {
+    const argv = await withoutWrapper(spec.argv, spec.env)
     const stage = startProcess({
       argv: spec.bulk ? await inLargeWrites(argv) : argv,
       env: { ...clean, LC_ALL: 'C.UTF-8', ...spec.env },
@@ -105,7 +105,7 @@ async function startHere(spec: ToolSpec, { signal }: PlaceOptions): Promise<Tool
   } finally {
     if (reader) release(reader.writer)
     // Not awaited: what a tool that ends at once has said is lost when nobody listens in the same turn.
-    void file?.close()
+    void file?.close().catch(() => undefined)
   }
 }
 
