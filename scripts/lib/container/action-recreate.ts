@@ -4,6 +4,7 @@
  */
 import { z } from 'zod'
 import type { ActionContext, ChangeAction } from '../action/types.ts'
+import { imageName } from '../config/schema/values.ts'
 import { OpsError } from '../core/errors.ts'
 import { findContainer } from '../host/container/find.ts'
 import { openDocker, statusOf, type Docker } from '../host/container/docker.ts'
@@ -15,9 +16,7 @@ import { asking, planCome, planLeave, readContainer, type Swapping } from './swa
 
 const params = z.strictObject({
   ...common,
-  image: z
-    .string()
-    .min(1)
+  image: imageName
     .optional()
     .meta({ description: 'An image that is on the host (default: what the name of its image leads to now)' }),
   keep: z

@@ -4,6 +4,7 @@
  */
 import type { ActionContext } from '../action/types.ts'
 import { messageOf, OpsError } from '../core/errors.ts'
+import { demultiplex } from '../host/container/demux.ts'
 import { engineError, statusOf, type Docker } from '../host/container/docker.ts'
 import type { Step } from '../plan/types.ts'
 import { nameOf } from './config.ts'
@@ -151,21 +152,10 @@ async function withLastLines(
 ): Promise<OpsError> {
   const abortSignal = AbortSignal.timeout(LAST_LINES_MS)
   const said = await container.logs({ stdout: true, stderr: true, tail: LAST_LINES, follow: false, abortSignal }).then(
-    (bytes) => textOf(bytes).trim(),
+    (bytes) => demultiplex(bytes).trim(),
     () => '',
   )
   const lines = said === '' ? '' : `; its last words: ${context.redact(said).slice(-600)}`
-  return new OpsError('FAILED', `${messageOf(error)}${lines}`, { host, cause: error })
-}
-
-/** Without a terminal, each piece has a head of eight bytes: stream, three zeros, length (Engine API, ContainerAttach). */
-function textOf(bytes: Buffer): string {
-  const pieces: string[] = []
-  let at = 0
-  while (at + 8 <= bytes.length && (bytes[at] ?? 9) <= 2 && bytes.readUIntBE(at + 1, 3) === 0) {
-    const end = at + 8 + bytes.readUInt32BE(at + 4)
-    pieces.push(bytes.toString('utf8', at + 8, end))
-    at = end
-  }
-  return at === 0 ? bytes.toString('utf8') : pieces.join('')
+  // What a health check has printed is in the message.
+  return new OpsError('FAILED', `${context.redact(messageOf(error))}${lines}`, { host, cause: error })
 }

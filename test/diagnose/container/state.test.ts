@@ -1,7 +1,8 @@
 /** One container's state, as a table: what it is, and what is said about it. */
 import { describe, expect, it } from 'vitest'
 import { decideUnreachable } from '../../../scripts/lib/diagnose/container/check.ts'
-import { demultiplex, type ContainerFacts } from '../../../scripts/lib/diagnose/container/facts.ts'
+import type { ContainerFacts } from '../../../scripts/lib/diagnose/container/facts.ts'
+import { demultiplex } from '../../../scripts/lib/host/container/demux.ts'
 import { decideContainer, describeExit } from '../../../scripts/lib/diagnose/container/state.ts'
 import { OpsError } from '../../../scripts/lib/core/errors.ts'
 

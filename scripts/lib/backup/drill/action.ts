@@ -1,6 +1,7 @@
 /** The action backup.drill: restores backups where they harm nobody, compares them, records what it found and how long it took. */
 import { z } from 'zod'
 import type { ActionContext, LookAction } from '../../action/types.ts'
+import { imageName } from '../../config/schema/values.ts'
 import { formatDuration } from '../../core/duration.ts'
 import { isOpsError, OpsError } from '../../core/errors.ts'
 import { silentProgress } from '../../core/progress.ts'
@@ -24,7 +25,7 @@ const params = z.strictObject({
   /** A configured database source, or a host, on whose server a scratch database is used in place of a private server. */
   into: z.string().min(1).optional(),
   /** A container image of the same family, in place of a private server. */
-  image: z.string().min(1).optional(),
+  image: imageName.optional(),
 })
 
 export type DrillParams = z.output<typeof params>

@@ -15,7 +15,8 @@ import type { DatabaseSource } from '../../config/types.ts'
 import { formatDuration, formatSize } from '../../core/duration.ts'
 import { isOpsError, messageOf, OpsError } from '../../core/errors.ts'
 import { printableLine } from '../../core/printable.ts'
-import { engineError, openDocker, statusOf } from '../../host/container/docker.ts'
+import { demultiplex } from '../../host/container/demux.ts'
+import { engineError, openDocker, statusOf, type Docker } from '../../host/container/docker.ts'
 import { openContainerHost } from '../../host/container/host.ts'
 import { openDeadline, raceAbort, timeoutError } from '../../host/deadline.ts'
 import { openLocalHost } from '../../host/local.ts'
@@ -25,8 +26,6 @@ import { openEngine } from '../restore/open-engine.ts'
 import { refuseNewer, type ServerVersion } from '../restore/versions.ts'
 import type { Manifest } from '../types.ts'
 import { SUPERUSER, type Instance } from './instance.ts'
-
-type Docker = Awaited<ReturnType<typeof openDocker>>
 
 export interface ContainerOptions {
   readonly image: string
@@ -263,7 +262,7 @@ async function readUnexpectedEnd(container: Container): Promise<OpsError | undef
 
 async function failure({ docker, name, image, redact }: Container, what: string): Promise<OpsError> {
   const log = await ask(docker.getContainer(name).logs({ stdout: true, stderr: true, tail: LOG_LINES }))
-    .then(parseLog)
+    .then(demultiplex)
     .catch(() => '')
   const lines = redact(log)
     .split('\n')
@@ -272,15 +271,6 @@ async function failure({ docker, name, image, redact }: Container, what: string)
   return new OpsError('FAILED', `the container of ${image} ${what}${last.length > 0 ? `: ${last.join(' | ')}` : ''}`, {
     hint: 'Is it an image of that server, made like the official ones? See docs/how-to/drill.md.',
   })
-}
-
-/** Frames of a header of 8 bytes, the last four of them the length, and text (Docker Engine API, "Stream format"). */
-function parseLog(framed: Buffer): string {
-  const texts: Buffer[] = []
-  for (let at = 0; at + 8 <= framed.length; at += 8 + framed.readUInt32BE(at + 4)) {
-    texts.push(framed.subarray(at + 8, at + 8 + framed.readUInt32BE(at + 4)))
-  }
-  return Buffer.concat(texts).toString()
 }
 
 /** With its anonymous volumes; nothing happens when there is none. */

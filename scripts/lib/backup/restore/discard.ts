@@ -2,6 +2,7 @@
 import { basename } from 'node:path'
 import type { ActionContext } from '../../action/types.ts'
 import { isOpsError, messageOf, OpsError } from '../../core/errors.ts'
+import { mapLimited } from '../../core/map-limited.ts'
 import type { Plan, Step } from '../../plan/types.ts'
 import { hasFailed, said } from '../pipeline/failure.ts'
 import { openPlace, runTool, type Place } from '../pipeline/place.ts'
@@ -11,6 +12,8 @@ import { forgetKept, nameKept, type Kept, type KeptDatabase, type KeptFiles } fr
 import { describeFacts } from './take-back.ts'
 
 const TIMEOUT_MS = 30 * 60_000
+/** Each is a session of a server, or a connection. */
+const LOOKS_AT_ONCE = 8
 
 /** @throws OpsError of a server or host that cannot be reached */
 export async function planDiscard(context: ActionContext, kept: Kept): Promise<Plan> {
@@ -37,20 +40,18 @@ export interface Looked {
 
 /** A server that does not answer takes nothing from the list but what it would say. */
 export function lookAtKept(context: ActionContext, all: readonly Kept[]): Promise<Looked[]> {
-  return Promise.all(
-    all.map(async (kept): Promise<Looked> => {
-      try {
-        const facts = await readKeptFacts(context, kept)
-        if (!facts) return { kept, state: 'gone' }
-        const { sizeBytes } = facts
-        return { kept, state: describeFacts(facts), ...(sizeBytes === undefined ? {} : { sizeBytes }) }
-      } catch (error) {
-        if (!isOpsError(error)) throw error
-        context.signal.throwIfAborted()
-        return { kept, state: `not known: ${messageOf(error)}` }
-      }
-    }),
-  )
+  return mapLimited(all, LOOKS_AT_ONCE, async (kept): Promise<Looked> => {
+    try {
+      const facts = await readKeptFacts(context, kept)
+      if (!facts) return { kept, state: 'gone' }
+      const { sizeBytes } = facts
+      return { kept, state: describeFacts(facts), ...(sizeBytes === undefined ? {} : { sizeBytes }) }
+    } catch (error) {
+      if (!isOpsError(error)) throw error
+      context.signal.throwIfAborted()
+      return { kept, state: `not known: ${messageOf(error)}` }
+    }
+  })
 }
 
 /** There is no way back from it. */

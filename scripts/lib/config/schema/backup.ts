@@ -1,6 +1,6 @@
 /** `backup:` — what is saved, where to, how long it is kept, and how it is proved. */
 import { z } from 'zod'
-import { databaseTls, duration, name, path, port, secretRef } from './values.ts'
+import { databaseTls, duration, imageName, name, path, port, secretRef } from './values.ts'
 
 /** How many backups of each calendar period stay. */
 const retention = z
@@ -80,9 +80,7 @@ const databaseSource = z
       description:
         'Drill on this server in place of a private one: another database source, or a host (also a container) where the same address and account work',
     }),
-    drill_image: z
-      .string()
-      .min(1)
+    drill_image: imageName
       .optional()
       .meta({ description: 'Drill in a container of this image in place of a private server: mariadb:10.11' }),
     ...common,

@@ -55,6 +55,17 @@ export const name = z
     'a name starts with a letter or digit and holds letters, digits, ".", "_" and "-"',
   )
 
+/**
+ * What Docker takes for the name of an image: `mariadb:10.11`, `registry.example.com:5000/team/app@sha256:…`, or an ID.
+ * Grammar: github.com/distribution/reference. It becomes a part of a URL and of the command a hint names, hence strict.
+ */
+export const imageName = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9][\w.-]*(?::\d+)?(?:\/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*(?::\w[\w.-]{0,127})?(?:@sha256:[0-9a-f]{64})?$/,
+    'must be the name of an image, as docker images shows it: mariadb:10.11',
+  )
+
 /** Where a value starts to be a warning and where a critical. */
 export function threshold(warning: number, critical: number, description: string) {
   return z

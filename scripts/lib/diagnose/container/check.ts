@@ -8,7 +8,8 @@ import type { Host } from '../../host/types.ts'
 import type { Check, CheckContext, CheckFinding } from '../types.ts'
 import { decideProjects, parseComposeFile, type ComposeFile } from './compose.ts'
 import type { ContainerEngine } from './engine.ts'
-import { mapLimited, readContainers, readLastLines, type ContainerFacts } from './facts.ts'
+import { mapLimited } from '../../core/map-limited.ts'
+import { CONCURRENCY, readContainers, readLastLines, type ContainerFacts } from './facts.ts'
 import { decideContainer } from './state.ts'
 
 const MAX_LOGS = 10
@@ -105,7 +106,7 @@ async function withLogs(
 ): Promise<CheckFinding[]> {
   const inTrouble = judged.filter(({ finding }) => finding.severity === 'critical' || finding.severity === 'warning')
   const chosen = inTrouble.slice(0, MAX_LOGS)
-  const lines = await mapLimited(chosen, ({ container }) => linesOf(engine, container, signal))
+  const lines = await mapLimited(chosen, CONCURRENCY, ({ container }) => linesOf(engine, container, signal))
   const linesFor = new Map(chosen.map(({ container }, index) => [container.id, lines[index] ?? []]))
   return judged.map(({ container, finding }) => {
     const last = linesFor.get(container.id) ?? []

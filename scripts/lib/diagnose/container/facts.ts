@@ -1,5 +1,7 @@
 /** What a Docker engine says about its containers, in our words; and the last lines that a container printed. */
+import { mapLimited } from '../../core/map-limited.ts'
 import { redactText } from '../../core/redact.ts'
+import { demultiplex } from '../../host/container/demux.ts'
 import { statusOf } from '../../host/container/docker.ts'
 import type { ContainerEngine, InspectedContainer } from './engine.ts'
 
@@ -43,14 +45,12 @@ export interface ContainerFacts {
 }
 
 /** Requests to the engine at a time: it answers an inspect in about a millisecond, so more brings nothing. */
-const CONCURRENCY = 6
+export const CONCURRENCY = 6
 const MAX_CONTAINERS = 500
 const LOG_LINES = 20
 /** Twenty entries of the 16 KiB at which the engine splits a line. */
 const MAX_LOG_CHARS = 20 * 16 * 1024
 const MAX_LINE_LENGTH = 300
-/** Names of streams and a length: docs.docker.com/engine/api, "Attach to a container", stream format. */
-const FRAME_HEADER_BYTES = 8
 
 /** @returns every container, running or not, by name; one that vanishes meanwhile is left out */
 export async function readContainers(engine: ContainerEngine, signal: AbortSignal): Promise<ContainerFacts[]> {
@@ -59,7 +59,9 @@ export async function readContainers(engine: ContainerEngine, signal: AbortSigna
     engine.listImages({ abortSignal: signal }),
   ])
   const createdAt = new Map(images.map((image) => [image.Id, image.Created * 1000]))
-  const inspected = await mapLimited(listed.slice(0, MAX_CONTAINERS), ({ Id }) => inspect(engine, Id, signal))
+  const inspected = await mapLimited(listed.slice(0, MAX_CONTAINERS), CONCURRENCY, ({ Id }) =>
+    inspect(engine, Id, signal),
+  )
   return inspected
     .filter((container) => container !== undefined)
     .map((container) => factsFrom(container, createdAt.get(container.Image)))
@@ -76,32 +78,6 @@ export async function readLastLines(
   const output = await engine.getContainer(id).logs(options)
   // Masked before it is cut into lines: a key that spans lines is only known as a whole.
   return lastLines(redactText((tty ? output.toString('utf8') : demultiplex(output)).slice(-MAX_LOG_CHARS)))
-}
-
-/** Runs `task` for all items, some at a time; results in the order of the items. */
-export async function mapLimited<T, R>(items: readonly T[], task: (item: T) => Promise<R>): Promise<R[]> {
-  const results: R[] = []
-  let next = 0
-  const worker = async () => {
-    for (let index = next++; index < items.length; index = next++) results[index] = await task(items[index] as T)
-  }
-  await Promise.all(Array.from({ length: CONCURRENCY }, worker))
-  return results
-}
-
-/** The text of both streams as they were interleaved; bytes that are no whole frame are taken as text. */
-export function demultiplex(output: Buffer): string {
-  const parts: Buffer[] = []
-  let at = 0
-  while (at + FRAME_HEADER_BYTES <= output.length) {
-    const framed = (output[at] ?? 0) <= 2 && output[at + 1] === 0 && output[at + 2] === 0 && output[at + 3] === 0
-    if (!framed) break
-    const end = at + FRAME_HEADER_BYTES + output.readUInt32BE(at + 4)
-    parts.push(output.subarray(at + FRAME_HEADER_BYTES, end))
-    at = end
-  }
-  if (at < output.length) parts.push(output.subarray(at))
-  return Buffer.concat(parts).toString('utf8')
 }
 
 function lastLines(text: string): string[] {

@@ -53,6 +53,21 @@ export function demux(source: Readable): Demuxed {
   return { stdout, stderr }
 }
 
+/** The text of both streams as they were interleaved; bytes that are no whole frame are taken as text. */
+export function demultiplex(output: Buffer): string {
+  const parts: Buffer[] = []
+  let at = 0
+  while (at + HEADER_BYTES <= output.length) {
+    const framed = (output[at] ?? 0) <= 2 && output[at + 1] === 0 && output[at + 2] === 0 && output[at + 3] === 0
+    if (!framed) break
+    const end = at + HEADER_BYTES + output.readUInt32BE(at + 4)
+    parts.push(output.subarray(at + HEADER_BYTES, end))
+    at = end
+  }
+  if (at < output.length) parts.push(output.subarray(at))
+  return Buffer.concat(parts).toString('utf8')
+}
+
 /** Also when the reader went away: then the rest is dropped. */
 function drained(stream: PassThrough): Promise<void> {
   return new Promise((resolve) => {

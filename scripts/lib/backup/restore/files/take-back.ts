@@ -177,7 +177,7 @@ async function sh(place: Place, script: string, args: readonly string[]): Promis
   }
 }
 
-/** @throws OpsError FAILED when it is not there any more, or nothing there says how it came about */
+/** @throws OpsError FAILED when it is not there any more, DATA_MISMATCH when nothing there says how it came about */
 async function readMovesBack(host: HostReader, path: string, signal: AbortSignal): Promise<Move[]> {
   const text = await host.get(`${path}/${MOVES_FILE}`, { signal })
   if (text === undefined) {
@@ -186,8 +186,27 @@ async function readMovesBack(host: HostReader, path: string, signal: AbortSignal
       hint: 'npx zx scripts/restore.ts list shows what is there, and --discard ID forgets it.',
     })
   }
-  const moves = JSON.parse(Buffer.from(text).toString()) as Move[]
+  const moves = parseMoves(Buffer.from(text).toString())
+  if (!moves) {
+    throw new OpsError(
+      'DATA_MISMATCH',
+      `${path}/${MOVES_FILE} on ${host.name} cannot be read: it is not what was written`,
+      {
+        host: host.name,
+        hint: `The files are there; put them back by hand from ${path}.`,
+      },
+    )
+  }
   return decideMovesBack(moves, await readWhich(host, path, { moves, signal }))
+}
+
+function parseMoves(text: string): Move[] | undefined {
+  try {
+    const moves: unknown = JSON.parse(text)
+    return Array.isArray(moves) ? (moves as Move[]) : undefined
+  } catch {
+    return undefined
+  }
 }
 
 /** What a move has kept, by its paths. */

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { connected, MAINTENANCE, postgresError } from '../../database/postgres/connect.ts'
 import { systemCode } from '../../../core/errors.ts'
+import { mapLimited } from '../../../core/map-limited.ts'
 import { hasFailed } from '../../pipeline/failure.ts'
 import type { ToolSpec } from '../../pipeline/place.ts'
 import { makeTempDirectory } from '../../pipeline/private.ts'
@@ -52,7 +53,7 @@ export async function loadArchives(load: PostgresLoad): Promise<void> {
     const own = await readDatabaseStatements(load, schema)
     await runScript(access, access.maintenance, own.create)
     await restore(load, { section: 'pre-data', path: schema })
-    await inParallel(files.rows, jobs, (path) => restore(load, { section: 'data', path }))
+    await mapLimited(files.rows, jobs, (path) => restore(load, { section: 'data', path }))
     await restore(load, { section: 'post-data', path: schema, jobs })
     // Last: a setting of the database (read-only, say) must not stand in the way of its own restore.
     if (own.properties !== '') await runScript(access, database, own.properties)
@@ -120,12 +121,4 @@ async function readDatabaseStatements(load: PostgresLoad, schema: string): Promi
   const end = await tool.ended
   if (hasFailed(end)) throw await postgresError(end, access)
   return readStatements(Buffer.concat(pieces).toString(), { original, database, ownOwner })
-}
-
-async function inParallel<T>(items: readonly T[], atOnce: number, work: (item: T) => Promise<void>): Promise<void> {
-  const queue = [...items]
-  const lane = async () => {
-    for (let next = queue.shift(); next !== undefined; next = queue.shift()) await work(next)
-  }
-  await Promise.all(Array.from({ length: Math.max(1, Math.min(atOnce, items.length)) }, lane))
 }
