@@ -5,7 +5,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { MARIADB_ROOT_PASSWORD, startMariaDb, type MariaDb } from '../../support/mariadb.ts'
 import { NODE, opskit, ROOT } from '../../support/opskit.ts'
 import { makeTempDir } from '../../support/temp.ts'
@@ -85,6 +85,14 @@ function begin(args: readonly string[]): ChildProcess {
   return spawn(NODE, [`${ROOT}scripts/restore.ts`, ...args, '--config', config], { stdio: 'ignore', detached: true })
 }
 
+/** The tables are asked for: the objects of the old ones are gone by then. */
+async function isMoving(): Promise<boolean> {
+  const rows = await server.sql(
+    "SELECT info FROM information_schema.processlist WHERE state = 'Waiting for table metadata lock' AND info LIKE '%RENAME TABLE%'",
+  )
+  return rows.length > 0
+}
+
 /** Kills it and waits until nothing it started is at work any more. */
 async function kill(child: ChildProcess): Promise<void> {
   const gone = child.exitCode === null ? once(child, 'exit') : Promise.resolve([])
@@ -127,16 +135,10 @@ describe('a restore that is killed', () => {
       const holder = spawn('mariadb', ['-uroot', `-p${MARIADB_ROOT_PASSWORD}`, '-S', server.socket, 'app'], {
         stdio: ['pipe', 'ignore', 'ignore'],
       })
+      onTestFinished(() => void holder.kill())
       holder.stdin.write('BEGIN; SELECT * FROM ring_a;\n')
       const child = begin(['database', 'app', '--yes'])
-      const triggers = async () =>
-        Number(
-          (await server.sql("SELECT COUNT(*) AS n FROM information_schema.triggers WHERE trigger_schema = 'app'"))[0]?.[
-            'n'
-          ],
-        )
-      await waitFor('the swap to begin', async () => (await triggers()) === 0, 40_000)
-      await delay(200)
+      await waitFor('the swap to wait for it', isMoving, 40_000)
       const gone = once(child, 'exit')
       child.kill('SIGKILL')
       await gone

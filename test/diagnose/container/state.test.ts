@@ -113,6 +113,11 @@ describe('the output of a container', () => {
     )
   })
 
+  it('keeps a line in one piece that the other stream breaks into', () => {
+    const frames = [frame(1, 'password='), frame(2, 'oops\nmore'), frame(1, 'hunter2\nlast'), frame(2, ' of it')]
+    expect(demultiplex(Buffer.concat(frames))).toBe('oops\npassword=hunter2\nlast\nmore of it')
+  })
+
   it.each([
     ['no frames at all', Buffer.from('plain text'), 'plain text'],
     ['a frame cut short', frame(1, 'whole').subarray(0, 11), 'who'],

@@ -6,6 +6,7 @@ import { PassThrough, Writable, type Readable } from 'node:stream'
 
 const HEADER_BYTES = 8
 const STDERR = 2
+const NEWLINE = 0x0a
 
 export interface Demuxed {
   readonly stdout: Readable
@@ -53,19 +54,28 @@ export function demux(source: Readable): Demuxed {
   return { stdout, stderr }
 }
 
-/** The text of both streams as they were interleaved; bytes that are no whole frame are taken as text. */
+/**
+ * The text of both streams, line by line in the order in which the lines ended: a long line comes in several frames, and
+ * what the other stream says meanwhile does not break into it. A line without an end comes last, and bytes that are no
+ * whole frame are taken as text.
+ */
 export function demultiplex(output: Buffer): string {
-  const parts: Buffer[] = []
+  const lines: Buffer[] = []
+  const begun = new Map<number, Buffer[]>()
   let at = 0
   while (at + HEADER_BYTES <= output.length) {
-    const framed = (output[at] ?? 0) <= 2 && output[at + 1] === 0 && output[at + 2] === 0 && output[at + 3] === 0
-    if (!framed) break
+    const stream = output[at] ?? 0
+    if (stream > STDERR || output.readUIntBE(at + 1, 3) !== 0) break
     const end = at + HEADER_BYTES + output.readUInt32BE(at + 4)
-    parts.push(output.subarray(at + HEADER_BYTES, end))
+    const text = output.subarray(at + HEADER_BYTES, end)
+    const whole = text.lastIndexOf(NEWLINE) + 1
+    const before = begun.get(stream) ?? []
+    if (whole > 0) lines.push(...before, text.subarray(0, whole))
+    begun.set(stream, [...(whole > 0 ? [] : before), ...(whole < text.length ? [text.subarray(whole)] : [])])
     at = end
   }
-  if (at < output.length) parts.push(output.subarray(at))
-  return Buffer.concat(parts).toString('utf8')
+  const rest = [...begun.values(), [output.subarray(at)]].map((parts) => Buffer.concat(parts).toString())
+  return Buffer.concat(lines).toString() + rest.filter((line) => line !== '').join('\n')
 }
 
 /** Also when the reader went away: then the rest is dropped. */
