@@ -93,7 +93,8 @@ async function benchPostgres(dir: string): Promise<BenchRow[]> {
     await server.sql(...postgresData(1))
     await backUp(context)
     await shell(
-      `pg_dump ${login} -Fc -Z0 postgres | zstd -q -T0 -3 > ${dir}/c.zst; pg_dump ${login} -Fd -j2 -Z0 -f ${dir}/d postgres`,
+      `pg_dump ${login} -Fc -Z0 postgres | zstd -q -T0 -3 > ${dir}/c.zst; pg_dump ${login} -Fd -j2 -Z0 -f ${dir}/d postgres;
+       pg_dump ${login} -Fd -j2 -f ${dir}/z postgres`,
     )
     const fresh = (name: string) => () =>
       server.sql(
@@ -112,10 +113,18 @@ async function benchPostgres(dir: string): Promise<BenchRow[]> {
         run: () => shell(`pg_restore ${login} -j2 -d directory ${dir}/d`),
         prepare: fresh('directory'),
       },
+      {
+        name: 'compressed',
+        run: () => shell(`pg_restore ${login} -j2 -d compressed ${dir}/z`),
+        prepare: fresh('compressed'),
+      },
     ])
     const better = median(times.get('stream') ?? []) < median(times.get('directory') ?? []) ? 'stream' : 'directory'
     const peerName = `the better of zstd | -Fc and -Fd -j2 -Z0: ${better}`
-    return [ratioRow('PostgreSQL restore', times, { peer: better, peerName, target: 1.1 })]
+    return [
+      ratioRow('PostgreSQL restore', times, { peer: better, peerName, target: 1.1 }),
+      ratioRow('the same', times, { peer: 'compressed', peerName: '-Fd -j2 as it comes', target: 1.1 }),
+    ]
   } finally {
     await server.stop()
   }

@@ -46,21 +46,23 @@ async function killWaiting(child: ChildProcess, pattern: string): Promise<void> 
   await gone
 }
 
-/** Kills it when the rows are swapped and it is not over: the scratch database cannot be dropped while somebody is in it. */
+/** Kills it when the rows are swapped and it is not over: the scratch database cannot be dropped while somebody holds it. */
 async function killSwapped(child: ChildProcess): Promise<void> {
   const reader = await read()
   await waitFor('it to wait', () => psql('postgres', `${WAITING} AND query ~ 'LOCK TABLE'`) === '1', 40_000)
   const scratch = psql('postgres', "SELECT datname FROM pg_database WHERE datname ~ 'opskit'")
-  const holder = spawn('psql', [...where(), '-d', scratch], { stdio: ['pipe', 'ignore', 'ignore'] })
-  const inside = `SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = '${scratch}' AND application_name = 'psql'`
-  await waitFor('somebody to be in the scratch database', () => psql('postgres', inside) === 't')
+  const holder = spawn('psql', [...where(), '-d', 'postgres'], { stdio: ['pipe', 'ignore', 'ignore'] })
+  holder.stdin.write(`BEGIN; COMMENT ON DATABASE ${scratch} IS 'held';\n`)
+  const holds = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND query ~ '^COMMENT'"
+  await waitFor('the scratch database to be held', () => psql('postgres', holds) === '1')
   reader.kill('SIGKILL')
-  const drops = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query ~ '^DROP DATABASE'"
-  await waitFor('it to drop the scratch database', () => psql('postgres', drops) === '1')
+  const drops = "FROM pg_stat_activity WHERE state = 'active' AND query ~ '^DROP DATABASE'"
+  await waitFor('it to drop the scratch database', () => psql('postgres', `SELECT count(*) ${drops}`) === '1')
   const gone = once(child, 'exit')
   child.kill('SIGKILL')
   await gone
-  await waitFor('the server to give up', () => psql('postgres', drops) === '0')
+  psql('postgres', `SELECT pg_terminate_backend(pid) ${drops}`)
+  await waitFor('the server to give up', () => psql('postgres', `SELECT count(*) ${drops}`) === '0')
   holder.kill('SIGKILL')
 }
 

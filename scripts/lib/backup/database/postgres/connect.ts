@@ -118,6 +118,24 @@ const STATES: Readonly<Record<string, 'NOT_PERMITTED' | 'LOCKED' | 'CANNOT_WRITE
   '55P03': 'LOCKED',
 }
 
+/** Psql's and libpq's own words, in the language that we start them in. */
+const LOST = /connection to server was lost|server closed the connection unexpectedly/
+
+/** From the error on, without places in sources and scripts, and without what stood in the rows. */
+function essence(stderr: string): string {
+  const lines = stderr
+    .replaceAll(/^psql:<stdin>:\d+: /gm, '')
+    .replaceAll(/^LOCATION: .*$/gm, '')
+    .replaceAll(/^(CONTEXT: +COPY .*, line \d+(?:, column [^"]*?)?): ".*$/gm, '$1')
+    .replaceAll(/^(DETAIL: +Failing row contains) .*$/gm, '$1 (not shown)')
+    .split('\n')
+    .filter((line) => line.trim() !== '')
+  const first = lines.findIndex((line) => /\b(?:ERROR|FATAL|PANIC): /.test(line))
+  return first === -1 ? stderr : lines.slice(first, first + LINES_SAID).join('\n')
+}
+
+const LINES_SAID = 3
+
 /** What went wrong with a tool of PostgreSQL that ended without success. */
 export async function postgresError(end: ToolEnd, access: PostgresAccess): Promise<OpsError> {
   const { place } = access
@@ -128,12 +146,19 @@ export async function postgresError(end: ToolEnd, access: PostgresAccess): Promi
   // Whether somebody is there, whatever his certificate is.
   const anybody = { ...access, address: { ...access.address, tls: undefined } }
   const ready = await runTool(place, connected(['pg_isready', '-q', '-t', '5'], anybody, MAINTENANCE))
-  const words = said(end.stderr.replace(/^LOCATION: .*$/gm, ''), place.redact)
+  const words = said(essence(end.stderr), place.redact)
   if (ready.code !== null && NO_RESPONSE.has(ready.code)) {
     return new OpsError('UNREACHABLE', `the PostgreSQL server does not answer${words}`, {
       host: place.host,
       transient: true,
       hint: 'Is the server running, and is its address right? Look into its log.',
+    })
+  }
+  if (LOST.test(end.stderr)) {
+    return new OpsError('UNREACHABLE', `the PostgreSQL server has ended a session${words}`, {
+      host: place.host,
+      transient: true,
+      hint: 'It runs; its log says why, if words here do not.',
     })
   }
   // 2 of psql: the connection to the server went bad or could not be made.
@@ -144,7 +169,7 @@ export async function postgresError(end: ToolEnd, access: PostgresAccess): Promi
     })
   }
   // `ERROR:  42501: …`, appendix A of the manual; pg_dump prints no codes.
-  const state = /^(?:ERROR|FATAL): +(\w{5}):/m.exec(end.stderr)?.[1]
+  const state = /^(?:psql:<stdin>:\d+: )?(?:ERROR|FATAL): +(\w{5}):/m.exec(end.stderr)?.[1]
   return new OpsError(
     STATES[state ?? ''] ?? 'FAILED',
     `${end.program} on ${place.host} ended with status ${end.code}${words}`,

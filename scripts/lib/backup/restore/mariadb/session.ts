@@ -13,7 +13,7 @@ import {
   type MysqlAccess,
 } from '../../database/mysql/connect.ts'
 import { runTool } from '../../pipeline/place.ts'
-import { createOutbox, type Outbox } from './outbox.ts'
+import { createOutbox, type Outbox } from '../outbox.ts'
 
 export interface LoadSession {
   /** Bytes written and not yet taken by the client. */

@@ -10,6 +10,7 @@ import {
   quoteLiteral,
   type PostgresAccess,
 } from '../../database/postgres/connect.ts'
+import type { SqlSession } from '../../database/session.ts'
 import { hasFailed } from '../../pipeline/failure.ts'
 import type { Tool, ToolSpec } from '../../pipeline/place.ts'
 import { feed, type DecodeOptions } from '../decode.ts'
@@ -51,7 +52,8 @@ export async function runScriptFile(
   await endScript(tool, access, fed)
 }
 
-async function startScript(access: LoadAccess, database: string, stopAtErrors = true): Promise<Tool> {
+/** A session that runs what is written into it, nothing but SQL; the first error ends it. */
+export async function startScript(access: LoadAccess, database: string, stopAtErrors = true): Promise<Tool> {
   const argv = [...PSQL, '-v', `ON_ERROR_STOP=${stopAtErrors ? 1 : 0}`] as const
   const tool = await access.place.start({ ...loading(['psql', ...argv.slice(1)], access, database), wantsInput: true })
   tool.input.on('error', () => undefined)
@@ -80,17 +82,27 @@ export async function waitForSwap(access: LoadAccess, database: string, scratch:
 }
 
 /** One question in a session of its own. */
-export async function ask(
+export function ask(
   access: LoadAccess,
   database: string,
   statement: string,
   { asOperator = false } = {},
 ): Promise<string[][]> {
-  const session = await openPostgresSession(access, database)
-  try {
+  return inSession(access, database, async (session) => {
     // An operator's tables are found as his own client finds them.
     if (asOperator) await session.query('RESET search_path')
-    return await session.query(statement)
+    return session.query(statement)
+  })
+}
+
+export async function inSession<T>(
+  access: LoadAccess,
+  database: string,
+  work: (session: SqlSession) => Promise<T>,
+): Promise<T> {
+  const session = await openPostgresSession(access, database)
+  try {
+    return await work(session)
   } finally {
     await session.close()
   }

@@ -14,7 +14,7 @@ import { ask, runScript, waitForSwap, type LoadAccess, type ServerAccess } from 
 import { loadArchives } from './load.ts'
 import { readKeptPostgres } from './kept.ts'
 import { preflightPostgres } from './preflight.ts'
-import { applyRename, dropPostgres, undoRename } from './replace.ts'
+import { applyRename, dropDatabase, dropScratch, undoRename } from './replace.ts'
 import { copyTables, exchangeTables, hasSchema, refuseOtherColumns, uncopyTables, type TableCopy } from './tables.ts'
 
 export interface PostgresEngineOptions extends EngineOptions {
@@ -50,7 +50,7 @@ export function openPostgresEngine({
       const { scratch, tables } = replacement
       const access = await aroundOf(replacement)
       const { ownOwner } = await preflightPostgres({ access, host, signal }, source, replacement)
-      await dropPostgres(access, scratch)
+      await dropScratch(access, scratch)
       progress.update(0, 0, `loading ${source.facts.name}`)
       const files = filesOf(source)
       await loadArchives({
@@ -64,6 +64,7 @@ export function openPostgresEngine({
         database: scratch,
         identity: source.identity,
         ...(tables ? { tables } : {}),
+        onBytes: (bytes) => progress.update(bytes, files.plainBytes, `loading ${source.facts.name}`),
       })
       if (tables) await refuseOtherColumns(access, copyOf(replacement, tables))
       return replacement
@@ -78,18 +79,18 @@ export function openPostgresEngine({
       if (replacement.kept) return exchange(access, copy)
       // The rows and the schema that keeps the old ones come together or not at all.
       if (!(await hasSchema(access, copy.target, copy.aside))) await copyTables(access, copy)
-      await dropPostgres(access, copy.scratch)
+      await dropScratch(access, copy.scratch)
     },
     async undo(replacement, swapped) {
       const access = await aroundOf(replacement)
       const { tables, kept, scratch } = replacement
       if (swapped && !tables) await undoRename(access, replacement)
-      if (!swapped || !tables) return kept ? undefined : dropPostgres(access, scratch)
+      if (!swapped || !tables) return kept ? undefined : dropScratch(access, scratch)
       const copy = copyOf(replacement, tables)
       await waitForSwap(access, copy.target, copy.scratch)
       if (kept) return exchange(access, { ...copy, scratch: copy.aside, aside: copy.scratch })
       if (await hasSchema(access, copy.target, copy.aside)) await uncopyTables(access, copy)
-      await dropPostgres(access, copy.scratch)
+      await dropScratch(access, copy.scratch)
     },
     readKept: (replacement) => readKeptPostgres(access, aroundOf, replacement),
     ask: async (database, sql) => (await ask(access, database, sql, { asOperator: true }))[0]?.[0],
@@ -98,7 +99,7 @@ export function openPostgresEngine({
       const { existed, tables, aside, target } = replacement
       if (!existed) return
       if (tables) await runScript(access, target, `DROP SCHEMA IF EXISTS ${quoteIdentifier(aside)} CASCADE;`)
-      else await dropPostgres(await aroundOf(replacement), aside)
+      else await dropDatabase(await aroundOf(replacement), aside)
     },
     async freeBytes() {
       const { session } = await openMaintenance(access)
@@ -139,7 +140,13 @@ function filesOf({ entry, files, facts }: RestoreSource) {
   if (!schema) throw new OpsError('DATA_MISMATCH', `the backup has no schema of ${facts.name}`)
   // The largest first: it takes the longest.
   const rows = files.filter(({ role }) => role === 'rows').toSorted((a, b) => b.sizeBytes - a.sizeBytes)
-  return { schema: dataFilePath(entry, schema), rows: rows.map((file) => dataFilePath(entry, file)) }
+  const known = rows.every(({ plainBytes }) => plainBytes !== undefined)
+  return {
+    schema: dataFilePath(entry, schema),
+    rows: rows.map((file) => dataFilePath(entry, file)),
+    /** Of the rows; 0 when it was not counted. */
+    plainBytes: known ? rows.reduce((sum, { plainBytes = 0 }) => sum + plainBytes, 0) : 0,
+  }
 }
 
 async function readFacts(access: LoadAccess, database: string, like: DatabaseFacts): Promise<DatabaseFacts> {

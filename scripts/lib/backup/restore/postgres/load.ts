@@ -15,6 +15,7 @@ import { makeTempDirectory } from '../../pipeline/private.ts'
 import { asWriteError } from '../../repository/durable.ts'
 import { feed, startDecoding, type DecodeOptions } from '../decode.ts'
 import { loading, runScript, type ServerAccess } from './client.ts'
+import { loadRows } from './rows.ts'
 import { readStatements, type DatabaseStatements } from './statements.ts'
 
 /** Where the files of one database lie on this machine. */
@@ -37,6 +38,8 @@ export interface PostgresLoad extends DecodeOptions {
   readonly noTablespaces?: boolean
   /** Rows of these tables only: `orders` (in public) or `sales.orders`. */
   readonly tables?: readonly string[]
+  /** Plain bytes of rows so far. */
+  readonly onBytes?: (bytes: number) => void
 }
 
 /** @throws OpsError DATA_MISMATCH, NOT_PERMITTED, FAILED with what the server refused */
@@ -53,13 +56,21 @@ export async function loadArchives(load: PostgresLoad): Promise<void> {
     const own = await readDatabaseStatements(load, schema)
     await runScript(access, access.maintenance, own.create)
     await restore(load, { section: 'pre-data', path: schema })
-    await mapLimited(files.rows, jobs, (path) => restore(load, { section: 'data', path }))
+    await restoreRows(load)
     await restore(load, { section: 'post-data', path: schema, jobs })
     // Last: a setting of the database (read-only, say) must not stand in the way of its own restore.
     if (own.properties !== '') await runScript(access, database, own.properties)
   } finally {
     await rm(directory, { recursive: true, force: true })
   }
+}
+
+/** Elsewhere than on this machine, one process there for each archive: its bytes shall go there once. */
+async function restoreRows(load: PostgresLoad): Promise<void> {
+  const { access, files, jobs, tables } = load
+  if (!access.isLocal)
+    return void (await mapLimited(files.rows, jobs, (path) => restore(load, { section: 'data', path })))
+  await loadRows({ ...load, archives: files.rows, only: tables?.flatMap(tableOptions) ?? [], sessions: jobs })
 }
 
 interface Section {

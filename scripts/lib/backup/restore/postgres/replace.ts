@@ -7,7 +7,8 @@
  */
 import { OpsError } from '../../../core/errors.ts'
 import { quoteIdentifier, quoteLiteral } from '../../database/postgres/connect.ts'
-import { ask, runScript, swapLock, waitForSwap, type ServerAccess } from './client.ts'
+import type { SqlSession } from '../../database/session.ts'
+import { inSession, swapLock, type ServerAccess } from './client.ts'
 
 export interface DatabaseRename {
   readonly target: string
@@ -15,93 +16,125 @@ export interface DatabaseRename {
   readonly aside: string
 }
 
+interface Move {
+  readonly from: string
+  readonly to: string
+}
+
 /** Terminated sessions are gone at once; one that is being undone may take a while. */
 const LEAVE_SECONDS = 20
 
-export async function applyRename(access: ServerAccess, { target, scratch, aside }: DatabaseRename): Promise<void> {
-  await waitForSwap(access, access.maintenance, scratch)
-  const there = await readNames(access, [target, scratch, aside])
-  // Renamed already; whoever did it may have died before anybody was let in again.
-  if (!there.has(scratch)) return allow(access, [target, aside])
-  const renames = [`ALTER DATABASE ${quoteIdentifier(scratch)} RENAME TO ${quoteIdentifier(target)}`]
-  if (there.has(target))
-    renames.unshift(`ALTER DATABASE ${quoteIdentifier(target)} RENAME TO ${quoteIdentifier(aside)}`)
-  await renameAlone(
-    access,
-    [target, scratch].filter((name) => there.has(name)),
-    [swapLock(scratch), ...renames],
-  )
-  await allow(access, [target, aside])
+export function applyRename(access: ServerAccess, names: DatabaseRename): Promise<void> {
+  const { target, scratch, aside } = names
+  return rename(access, names, (there) => {
+    // Renamed already; whoever did it may have died before anybody was let in again.
+    if (!there.has(scratch)) return []
+    const away = there.has(target) ? [{ from: target, to: aside }] : []
+    return [...away, { from: scratch, to: target }]
+  })
 }
 
 /** The scratch database has its name again, and is left there. */
-export async function undoRename(access: ServerAccess, { target, scratch, aside }: DatabaseRename): Promise<void> {
-  await waitForSwap(access, access.maintenance, scratch)
-  const there = await readNames(access, [target, scratch, aside])
-  // Swapped: the restored one has left the scratch name.
-  if (!there.has(scratch) && there.has(target)) {
-    const renames = [`ALTER DATABASE ${quoteIdentifier(target)} RENAME TO ${quoteIdentifier(scratch)}`]
-    if (there.has(aside)) renames.push(`ALTER DATABASE ${quoteIdentifier(aside)} RENAME TO ${quoteIdentifier(target)}`)
-    await renameAlone(
-      access,
-      [target, aside].filter((name) => there.has(name)),
-      [swapLock(scratch), ...renames],
-    )
-  }
-  await allow(access, [target, scratch])
+export function undoRename(access: ServerAccess, names: DatabaseRename): Promise<void> {
+  const { target, scratch, aside } = names
+  return rename(access, names, (there) => {
+    // Not swapped: the restored one has not left the scratch name.
+    if (there.has(scratch) || !there.has(target)) return []
+    const back = there.has(aside) ? [{ from: aside, to: target }] : []
+    return [{ from: target, to: scratch }, ...back]
+  })
 }
 
-export async function dropPostgres(access: ServerAccess, database: string): Promise<void> {
-  await runScript(access, access.maintenance, `DROP DATABASE IF EXISTS ${quoteIdentifier(database)};`)
+/** A database of ours: whoever is in it is a client of ours that has not ended yet, and is sent out. */
+export function dropScratch(access: ServerAccess, scratch: string): Promise<void> {
+  return changing(access, async (session) => {
+    await sendOut(session, [scratch])
+    await session.query(`DROP DATABASE IF EXISTS ${quoteIdentifier(scratch)}`)
+  })
+}
+
+export function dropDatabase(access: ServerAccess, database: string): Promise<void> {
+  return changing(access, async (session) => {
+    await session.query(`DROP DATABASE IF EXISTS ${quoteIdentifier(database)}`)
+  })
 }
 
 /** @returns those of the names that are databases */
-export async function readNames(access: ServerAccess, names: readonly string[]): Promise<Set<string>> {
-  const list = names.map(quoteLiteral).join(', ')
-  const rows = await ask(access, access.maintenance, `SELECT datname FROM pg_database WHERE datname IN (${list})`)
-  return new Set(rows.map(([name = '']) => name))
+export function readNames(access: ServerAccess, names: readonly string[]): Promise<Set<string>> {
+  return inSession(access, access.maintenance, (session) => findNames(session, names))
 }
 
-/** Nobody may come in, everybody is sent out, then all statements or none. */
-async function renameAlone(
+/** Nobody may come in, everybody is sent out, then all renames or none; whoever was refused may connect again. */
+async function rename(
   access: ServerAccess,
-  names: readonly string[],
-  statements: readonly string[],
+  { target, scratch, aside }: DatabaseRename,
+  decide: (there: ReadonlySet<string>) => readonly Move[],
 ): Promise<void> {
-  const closed = names.map((name) => `ALTER DATABASE ${quoteIdentifier(name)} ALLOW_CONNECTIONS false;`)
-  const list = names.map(quoteLiteral).join(', ')
+  const names = [target, scratch, aside]
   try {
-    await runScript(access, access.maintenance, closed.join('\n'))
-    const [row] = await ask(access, access.maintenance, sendOut(list))
-    if (row?.[0] !== '0') {
-      throw new OpsError('LOCKED', `${row?.[0] ?? 'some'} sessions of ${names.join(', ')} do not end`, {
-        hint: 'Look at them: SELECT pid, usename, state, query FROM pg_stat_activity',
-      })
-    }
-    await runScript(access, access.maintenance, ['BEGIN', ...statements, 'COMMIT', ''].join(';\n'))
+    await changing(access, async (session) => {
+      await session.query(swapLock(scratch))
+      const moves = decide(await findNames(session, names))
+      if (moves.length > 0) await renameAlone(session, moves, scratch)
+      await allow(session, names)
+    })
   } catch (error) {
-    await allow(access, names).catch(() => undefined)
+    await changing(access, (session) => allow(session, names)).catch(() => undefined)
     throw error
   }
 }
 
-/** Asks them to leave until they have, and says how many are left. */
-function sendOut(list: string): string {
-  return `DO $$ BEGIN
+async function renameAlone(session: SqlSession, moves: readonly Move[], scratch: string): Promise<void> {
+  const leaving = moves.map(({ from }) => from)
+  for (const name of leaving) await session.query(`ALTER DATABASE ${quoteIdentifier(name)} ALLOW_CONNECTIONS false`)
+  const left = await sendOut(session, leaving)
+  if (left !== '0') {
+    throw new OpsError('LOCKED', `${left} sessions of ${leaving.join(', ')} do not end`, {
+      hint: 'Look at them: SELECT pid, usename, state, query FROM pg_stat_activity',
+    })
+  }
+  await session.query('BEGIN')
+  await session.query(swapLock(scratch))
+  for (const { from, to } of moves)
+    await session.query(`ALTER DATABASE ${quoteIdentifier(from)} RENAME TO ${quoteIdentifier(to)}`)
+  await session.query('COMMIT')
+}
+
+/** Whatever the account or the server has set; a lock is waited for as long as a question may. */
+function changing(access: ServerAccess, work: (session: SqlSession) => Promise<void>): Promise<void> {
+  return inSession(access, access.maintenance, async (session) => {
+    await session.query('SET statement_timeout = 0; SET default_transaction_read_only = off')
+    await work(session)
+  })
+}
+
+async function findNames(session: SqlSession, names: readonly string[]): Promise<Set<string>> {
+  const rows = await session.query(`SELECT datname FROM pg_database WHERE datname IN (${listOf(names)})`)
+  return new Set(rows.map(([name = '']) => name))
+}
+
+/** Asks them to leave until they have; what cleans up leaves by itself. @returns how many are left */
+async function sendOut(session: SqlSession, names: readonly string[]): Promise<string> {
+  const others = `FROM pg_stat_activity WHERE datname IN (${listOf(names)}) AND pid <> pg_backend_pid()
+    AND backend_type <> 'autovacuum worker'`
+  await session.query(`DO $$ BEGIN
   FOR i IN 1..${LEAVE_SECONDS * 10} LOOP
-    PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN (${list}) AND pid <> pg_backend_pid();
+    PERFORM pg_terminate_backend(pid) ${others};
     PERFORM pg_stat_clear_snapshot();
-    EXIT WHEN NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname IN (${list}) AND pid <> pg_backend_pid());
+    EXIT WHEN NOT EXISTS (SELECT ${others});
     PERFORM pg_sleep(0.1);
     PERFORM pg_stat_clear_snapshot();
   END LOOP;
-END $$;
-SELECT count(*) FROM pg_stat_activity WHERE datname IN (${list})`
+END $$`)
+  const [row] = await session.query(`SELECT count(*) ${others}`)
+  return row?.[0] ?? 'some'
 }
 
-/** Whoever was refused may connect again. */
-async function allow(access: ServerAccess, names: readonly string[]): Promise<void> {
-  const there = await readNames(access, names)
-  const opened = [...there].map((name) => `ALTER DATABASE ${quoteIdentifier(name)} ALLOW_CONNECTIONS true;`)
-  if (opened.length > 0) await runScript(access, access.maintenance, opened.join('\n'))
+async function allow(session: SqlSession, names: readonly string[]): Promise<void> {
+  for (const name of await findNames(session, names))
+    await session.query(`ALTER DATABASE ${quoteIdentifier(name)} ALLOW_CONNECTIONS true`)
+}
+
+function listOf(names: readonly string[]): string {
+  return names.map(quoteLiteral).join(', ')
 }
