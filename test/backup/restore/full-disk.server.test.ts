@@ -26,9 +26,11 @@ function useTemp(path: string): void {
   })
 }
 
+/** At once, whatever else the machine does: what is loaded meanwhile must not be loaded whole before. */
 function fill(path: string): string {
   const file = join(path, 'filler')
-  execFileSync('sh', ['-c', `head -c 2G /dev/zero > '${file}' 2>/dev/null || :`])
+  const most = `fallocate -l "$(df --output=avail -k '${path}' | tail -n 1)k" '${file}'`
+  execFileSync('sh', ['-c', `${most} 2>/dev/null; head -c 2G /dev/zero >> '${file}' 2>/dev/null || :`])
   return file
 }
 
