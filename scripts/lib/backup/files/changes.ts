@@ -36,10 +36,8 @@ export function decideIncrement(full: FileIndex, now: readonly FileFacts[], path
     if (!stays) changed.push(entry)
     return stays ? { ...entry, in: 'parent', ...(old.sha256 !== undefined && { sha256: old.sha256 }) } : entry
   })
-  const present = new Set(now.map(keyOf))
-  const deleted = full.entries.flatMap((entry) =>
-    present.has(keyOf(entry)) ? [] : [{ path: entry.path, ...(entry.bytes && { bytes: entry.bytes }) }],
-  )
+  for (const entry of now) before.delete(keyOf(entry))
+  const deleted = [...before.values()].map(({ path, bytes }) => ({ path, ...(bytes && { bytes }) }))
   return { changed, index: { paths, entries, deleted } }
 }
 

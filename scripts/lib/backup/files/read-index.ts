@@ -1,6 +1,7 @@
 /** The index of a published backup of files: decrypted and decompressed by the tools that made it, read line by line. */
 import type { Readable } from 'node:stream'
 import { OpsError } from '../../core/errors.ts'
+import { keepHeapTight } from '../../core/heap.ts'
 import { dataFilePath, startDecoding, type DecodeOptions } from '../restore/decode.ts'
 import type { BackupEntry } from '../types.ts'
 import { parseIndex, type FileIndex } from './facts.ts'
@@ -12,6 +13,7 @@ export async function readIndex(
 ): Promise<FileIndex> {
   const file = entry.manifest.files.find(({ role }) => role === 'index')
   if (!file) throw new OpsError('DATA_MISMATCH', `${entry.id} has no index of its files`)
+  keepHeapTight()
   const decoding = startDecoding(dataFilePath(entry, file), { identity, signal })
   const index = await parseIndex(linesOf(decoding.stdout)).catch((error: unknown) => error)
   await decoding.done.catch((error: unknown) => {

@@ -1,4 +1,5 @@
 /** What the two `find`s of scan.ts print, as facts: GNU find's own format, and that of the busybox script. */
+import { keepHeapTight } from '../../core/heap.ts'
 import type { FileFacts, FileType } from './facts.ts'
 
 export interface Collected {
@@ -28,6 +29,7 @@ export function createCollector(
   isExcluded: (path: string) => boolean,
   below = '',
 ): Collector {
+  keepHeapTight()
   const asked = new Set(paths)
   const entries: FileFacts[] = []
   const [sockets, unreadable]: [string[], string[]] = [[], []]
@@ -121,7 +123,8 @@ function parseRecord(record: string, rawTarget: string): ParsedRecord {
     gid: Number(gid),
     sizeBytes: type === 'file' ? Number(size) : 0,
     mtime,
-    ctime,
+    // Mostly the same text: kept once.
+    ctime: ctime === mtime ? mtime : ctime,
     inode,
     links: Number(links),
     ...(type === 'link' && { target }),

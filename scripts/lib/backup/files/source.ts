@@ -252,9 +252,11 @@ function dataFile({ request }: Job, name: string, facts: Omit<DataFile, 'path'>)
 
 /** The index as it must be, now that everything is read. */
 function settleIndex(index: FileIndex, read: ReadResult, full: FileIndex | undefined): FileIndex {
+  // Copies of very long lists cost memory, and mostly there is nothing to settle.
+  if (read.vanished.length === 0 && read.reread.length === 0 && read.checksums.size === 0) return index
   const vanished = new Set(read.vanished.map(({ path }) => path))
   const reread = new Map(read.reread.map((entry) => [entry.path, entry]))
-  const inFull = new Map((full?.entries ?? []).map((entry) => [entry.path, entry]))
+  const inFull = new Set((full?.entries ?? []).map(({ path }) => path))
   const entries = index.entries.flatMap((entry) => {
     if (vanished.has(entry.path)) return []
     const settled = reread.get(entry.path) ?? entry
