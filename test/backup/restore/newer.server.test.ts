@@ -67,3 +67,22 @@ describe('a dump of a newer server', () => {
     expect((await run('restore', '--undo', '--yes')).stdout).toContain('no restore is unfinished')
   })
 })
+
+it('an old psql, which a backup could make run commands, is refused before anything changes', async () => {
+  const { source, contents } = await postgresql()
+  const dir = await tempDir('old')
+  const backup = { repository: join(dir, 'repository'), databases: { app: { ...source, databases: ['app'] } } }
+  await writeFile(join(dir, 'opskit.yaml'), JSON.stringify({ state: { dir: 'state' }, backup }))
+  const old = `#!/bin/sh
+case "$*" in *--help=commands*) /usr/bin/psql --help=commands | grep -v restrict ;; *) exec /usr/bin/psql "$@" ;; esac`
+  await writeFile(join(dir, 'psql'), old, { mode: 0o755 })
+  const run = (command: string, ...args: string[]) =>
+    opskit(command, args, { cwd: dir, env: { PATH: `${dir}:${process.env['PATH']}` } })
+  expect(await run('backup', 'run', 'app')).toMatchObject({ exitCode: 0 })
+  const before = contents()
+  expect(await run('restore', 'database', 'app', '--yes')).toMatchObject({
+    stdout: '',
+    stderr: expect.stringMatching(/psql on localhost is too old: .*\n {2}next: .*15\.14/s) as string,
+  })
+  expect(contents()).toBe(before)
+})

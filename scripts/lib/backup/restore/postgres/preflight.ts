@@ -64,8 +64,17 @@ export async function preflightPostgres(
 
 async function refuseOldTool(access: LoadAccess, { entry }: RestoreSource): Promise<void> {
   const { place } = access
-  const { stdout } = await runTool(place, connected(['pg_restore', '--version'], access, MAINTENANCE))
-  const [own, wrote] = [parseToolVersion(stdout), entry.manifest.tools['pg_dump']]
+  const [version, help] = await Promise.all([
+    runTool(place, connected(['pg_restore', '--version'], access, MAINTENANCE)),
+    runTool(place, connected(['psql', '--help=commands'], access, MAINTENANCE)),
+  ])
+  if (!help.stdout.includes('\\restrict ')) {
+    throw new OpsError('MISSING_TOOL', `psql on ${place.host} is too old: a backup could make it run commands there`, {
+      host: place.host,
+      hint: 'Install one with restricted mode (13.22, 14.19, 15.14, 16.10, 17.6 or newer): apt-get install postgresql-client',
+    })
+  }
+  const [own, wrote] = [parseToolVersion(version.stdout), entry.manifest.tools['pg_dump']]
   if (wrote === undefined || compareSeries(wrote, own, 1) <= 0) return
   throw new OpsError(
     'MISSING_TOOL',
