@@ -7,6 +7,7 @@ import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { mapLimited } from '../../scripts/lib/core/map-limited.ts'
 import { CATALOG } from '../../scripts/lib/catalog.ts'
 import { configJsonSchema } from '../../scripts/lib/config/json-schema.ts'
 import { configSchema } from '../../scripts/lib/config/schema/index.ts'
@@ -43,17 +44,33 @@ export async function renderReference(): Promise<Record<string, string>> {
 
 async function renderCommands(): Promise<string> {
   const scripts = (await readdir(join(ROOT, 'scripts'))).filter((name) => name.endsWith('.ts')).sort()
-  const pages = await Promise.all(
-    scripts.map(async (script) => [`## ${script}`, '', '```', await helpOf(script), '```', ''].join('\n')),
-  )
+  const pages = await mapLimited(scripts, 2, async (script) => {
+    const help = await helpOf(script)
+    const subcommands = await mapLimited(subcommandsIn(help), 2, async (name) => helpPage(3, `${script} ${name}`))
+    return [section(2, script, help), ...subcommands].join('\n')
+  })
   return page('Commands', 'Every command, as its own `--help` shows it.', pages.join('\n'))
 }
 
-async function helpOf(script: string): Promise<string> {
+async function helpPage(level: number, command: string): Promise<string> {
+  return section(level, command, await helpOf(...(command.split(' ') as [string, ...string[]])))
+}
+
+function section(level: number, title: string, help: string): string {
+  return [`${'#'.repeat(level)} ${title}`, '', '```', help, '```', ''].join('\n')
+}
+
+async function helpOf(script: string, ...words: readonly string[]): Promise<string> {
   const node = join(ROOT, 'node_modules/.bin/node')
-  const { stdout } = await promisify(execFile)(node, [join('scripts', script), '--help'], { cwd: ROOT })
+  const { stdout } = await promisify(execFile)(node, [join('scripts', script), ...words, '--help'], { cwd: ROOT })
   const [own = ''] = stdout.split('\nExit codes:')
   return own.trim()
+}
+
+/** The first word of each line of its list that is not a continuation. */
+function subcommandsIn(help: string): string[] {
+  const [, list = ''] = /\nCommands:\n([^]*?)(?:\n\n|$)/.exec(help) ?? []
+  return [...list.matchAll(/^ {2}([a-z][\w-]*)/gm)].map(([, name = '']) => name).filter((name) => name !== 'help')
 }
 
 function renderConfig(): string {

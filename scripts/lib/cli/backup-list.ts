@@ -1,6 +1,7 @@
 /** `backup list`: every backup with its age against the RPO, and what is known of it. */
 import type { Command } from 'commander'
 import type { BackupHealth, SeriesHealth } from '../backup/health.ts'
+import { plural } from '../backup/plural.ts'
 import type { BackupEntry } from '../backup/types.ts'
 import { formatDuration, formatSize } from '../core/duration.ts'
 import { addCommonFlags, openBackupSession, type BackupFlags } from './backup-context.ts'
@@ -21,12 +22,15 @@ export function addBackupList(program: Command, signal: AbortSignal): void {
 
 async function list(name: string | undefined, flags: BackupFlags, signal: AbortSignal): Promise<void> {
   await using session = await openBackupSession(flags, { looksOnly: true, signal })
-  const { config, clock } = session.context
-  const [{ openRepository }, { readBackupHealth }, { decideReference }] = await Promise.all([
-    import('../backup/repository/open.ts'),
-    import('../backup/health.ts'),
-    import('../backup/repository/find.ts'),
-  ])
+  const { config, clock, journal } = session.context
+  const [{ openRepository }, { readBackupHealth }, { decideReference }, { readKept }, { readUnfinished }] =
+    await Promise.all([
+      import('../backup/repository/open.ts'),
+      import('../backup/health.ts'),
+      import('../backup/repository/find.ts'),
+      import('../backup/restore/kept.ts'),
+      import('../backup/restore/unfinished.ts'),
+    ])
   const repository = openRepository(config.backup.repository, { clock })
   const health = await readBackupHealth(repository, config, clock.now())
   const all = await repository.list()
@@ -39,7 +43,8 @@ async function list(name: string | undefined, flags: BackupFlags, signal: AbortS
   }
   const problems = health.problems.filter(({ id }) => name === undefined || isWanted(seriesOf(id)))
   const shown = { ...health, problems, series: health.series.filter(isWanted) }
-  const view = { repository: repository.path, host: session.context.localName, entries, health: shown }
+  const restores = { unfinished: readUnfinished(journal).length, keptSince: readKept(journal).map(({ at }) => at) }
+  const view = { repository: repository.path, host: session.context.localName, entries, health: shown, restores }
   await print(flags.json ? JSON.stringify(toJson(view), null, 2) : await format(view))
 }
 
@@ -53,12 +58,14 @@ interface View {
   readonly host: string
   readonly entries: readonly BackupEntry[]
   readonly health: BackupHealth
+  /** Of all sources; wall clock milliseconds. */
+  readonly restores: { readonly unfinished: number; readonly keptSince: readonly number[] }
 }
 
 const COLUMNS = ['backup', 'age', 'size', 'state', 'verified', 'last drill', 'RTO', 'pinned']
 
 /** The verdict first, as diagnose has it, and last what to do about the worst of it. */
-async function format({ repository, host, entries, health }: View): Promise<string> {
+async function format({ repository, host, entries, health, restores }: View): Promise<string> {
   const [{ formatTable }, { decideVerdict }, { decideBackupHealth }] = await Promise.all([
     import('../report/table.ts'),
     import('../report/verdict.ts'),
@@ -76,9 +83,23 @@ async function format({ repository, host, entries, health }: View): Promise<stri
   ]
   const table = rows.length > 0 ? [formatTable({ columns: COLUMNS, rows }, width ? { width } : {})] : []
   const problems = health.problems.map(({ path, because }) => `not a whole backup: ${path}: ${because}`)
-  const listed = [...(entries.length > 0 ? [] : emptyLines(repository, health)), ...table, ...problems]
+  const rest = [...problems, ...restoreLines(restores, health.now)]
+  const listed = [...(entries.length > 0 ? [] : emptyLines(repository, health)), ...table, ...rest]
   if (findings.length === 0 || (entries.length === 0 && problems.length === 0)) return listed.join('\n')
   return [sentence, '', ...listed, ...(severity === 'ok' || !next ? [] : ['', `next: ${next}`])].join('\n')
+}
+
+/** What restores have left on servers and hosts until somebody decides. */
+function restoreLines({ unfinished, keptSince }: View['restores'], now: number): string[] {
+  const oldest = formatDuration(Math.max(0, now - Math.min(...keptSince)))
+  return [
+    ...(unfinished > 0 ? [`not over: ${plural(unfinished, 'restore')}: npx zx scripts/restore.ts list`] : []),
+    ...(keptSince.length > 0
+      ? [
+          `what ${plural(keptSince.length, 'restore')} replaced is still kept, for up to ${oldest}: npx zx scripts/restore.ts list`,
+        ]
+      : []),
+  ]
 }
 
 function emptyLines(repository: string, { series }: BackupHealth): string[] {
@@ -112,7 +133,7 @@ function stateOf({ manifest, failedBecause }: BackupEntry, isLate: boolean): str
   return `${isLate ? 'late' : manifest.status}${kind}`
 }
 
-function toJson({ repository, entries, health }: Omit<View, 'host'>) {
+function toJson({ repository, entries, health, restores }: Omit<View, 'host'>) {
   const at = (ms: number | undefined) => (ms === undefined ? null : new Date(ms).toISOString())
   return {
     repository,
@@ -132,5 +153,6 @@ function toJson({ repository, entries, health }: Omit<View, 'host'>) {
       },
     })),
     problems: health.problems,
+    restores: { unfinished: restores.unfinished, keptSince: restores.keptSince.map(at) },
   }
 }

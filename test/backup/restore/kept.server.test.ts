@@ -207,10 +207,12 @@ describe('what a finished restore has kept', () => {
     expect(kept).toEqual([expect.objectContaining({ of: 'app', as: others(), by: 'restore' })])
     const id = kept[0]?.id ?? ''
     expect((await cli('restore', 'list')).stdout).toMatch(new RegExp(`${id}.*2 tables, \\d+(\\.\\d+)? MiB`))
+    expect((await cli('backup', 'list')).stdout).toMatch(/^what 1 restore replaced is still kept, for up to \d+/m)
     expect((await cli('restore', '--undo', id, '--dry-run')).stdout).toContain('back in the place of app')
     expect(await cli('restore', '--undo', 'nothing', '--yes')).toMatchObject({ exitCode: 64 })
     expect(await cli('restore', '--discard', id, '--yes')).toMatchObject({ exitCode: 0 })
     expect(others()).toEqual([])
+    expect((await cli('backup', 'list')).stdout).not.toContain('kept')
   })
 })
 
