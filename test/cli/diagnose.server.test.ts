@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import { startDocker, type DockerEngine } from '../support/docker.ts'
+import { EATS_MEMORY, startDocker, type DockerEngine } from '../support/docker.ts'
 import { mountExt4 } from '../support/file-system.ts'
 import { makeBlackHole } from '../support/netns.ts'
 import { startNginx, type TestNginx } from '../support/nginx.ts'
@@ -80,9 +80,13 @@ async function startContainers(): Promise<void> {
     args: [...labels('worker'), '--restart', 'always'],
     command: ['sh', '-c', 'exit 3'],
   })
-  await docker.run({ name: 'hungry', args: ['--memory', '16m'], command: ['sh', '-c', 'tail /dev/zero'] })
+  await docker.run({
+    name: 'hungry',
+    args: ['--memory', '16m'],
+    command: ['sh', '-c', EATS_MEMORY],
+  })
   await docker.waitForState('api-gateway', 'State.Health.Status', 'unhealthy')
-  await docker.waitForState('hungry', 'State.Status', 'exited')
+  await docker.waitForKillForMemory('hungry')
   await waitFor(
     'three restarts',
     async () => Number(await docker.docker('inspect', '-f', '{{.RestartCount}}', 'looping')) >= 3,

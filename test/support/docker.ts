@@ -21,8 +21,13 @@ export interface DockerEngine {
   run(options: RunContainer): Promise<string>
   /** Resolves when the container's state has this text: `State.Health.Status` is `unhealthy`. */
   waitForState(container: string, field: string, value: string, timeoutMs?: number): Promise<void>
+  /** Until the engine says so of one that eats its memory; one whose end it took for another is started once more. */
+  waitForKillForMemory(container: string): Promise<void>
   stop(): Promise<void>
 }
+
+/** Not at once: the engine begins to listen for a kill a moment after the start, and misses what comes before. */
+export const EATS_MEMORY = 'sleep 0.5; exec tail /dev/zero'
 
 export interface RunContainer {
   readonly name: string
@@ -75,6 +80,17 @@ export async function startDocker(): Promise<DockerEngine> {
         `${field} of ${container} to be ${value}`,
         async () => (await client('inspect', '--format', `{{.${field}}}`, container)) === value,
         timeoutMs,
+      )
+    },
+    waitForKillForMemory: async (container) => {
+      await waitFor(
+        `the engine to see that ${container} was killed for memory`,
+        async () => {
+          const seen = await client('inspect', '--format', '{{.State.Status}} {{.State.OOMKilled}}', container)
+          if (seen === 'exited false') await client('start', container)
+          return seen === 'exited true'
+        },
+        30_000,
       )
     },
     stop,

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { containerCheck } from '../../../scripts/lib/diagnose/container/check.ts'
 import type { CheckFinding } from '../../../scripts/lib/diagnose/types.ts'
 import { openLocalHost } from '../../../scripts/lib/host/local.ts'
-import { startDocker, type DockerEngine } from '../../support/docker.ts'
+import { EATS_MEMORY, startDocker, type DockerEngine } from '../../support/docker.ts'
 import { tempDir } from '../../support/temp.ts'
 import { waitFor } from '../../support/wait.ts'
 import { contextOf } from '../service/support.ts'
@@ -27,7 +27,7 @@ const health = (command: string) => ['--health-cmd', command, '--health-interval
 const CONTAINERS: readonly (readonly [name: string, script: string, args: readonly string[]])[] = [
   ['shop-web-1', SLEEP, [...labels('web'), ...health('true')]],
   ['shop-worker-1', 'echo no such queue >&2; exit 3', [...labels('worker'), '--restart', 'always']],
-  ['shop-cache-1', 'tail /dev/zero', [...labels('cache'), '--memory', '16m', '--memory-swap', '16m']],
+  ['shop-cache-1', EATS_MEMORY, [...labels('cache'), '--memory', '16m', '--memory-swap', '16m']],
   ['shop-migrate-1', 'echo migrated', labels('migrate')],
   ['shop-console-run-1', 'exit 1', [...labels('console'), '--label', 'com.docker.compose.oneoff=True']],
   ['frozen', SLEEP, []],
@@ -54,7 +54,7 @@ describe('containers', () => {
     await engine.docker('stop', 'stopped')
     await engine.waitForState('shop-web-1', 'State.Health.Status', 'healthy')
     await engine.waitForState('shop-api-1', 'State.Health.Status', 'unhealthy')
-    await engine.waitForState('shop-cache-1', 'State.Status', 'exited')
+    await engine.waitForKillForMemory('shop-cache-1')
     // From the fifth restart on, the engine waits for seconds before the next: time enough to look at it.
     const state = '{{if ge .RestartCount 5}}{{.State.Status}}{{end}}'
     await waitFor(
