@@ -1,5 +1,5 @@
 /** A disk that is full while a database is loaded: what was there stays, nothing of the attempt does, and the disk is named. */
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -34,13 +34,15 @@ function fill(path: string): string {
   return file
 }
 
+/** Fits on a small disk. */
+const SMALL = ['skip-log-bin', 'innodb-log-file-size=4M', 'innodb-undo-tablespaces=0', 'aria-log-file-size=8M']
+
 describe('a disk that is full', () => {
   it('under MariaDB while it loads: the old database stays, and the restore works when there is room again', async () => {
     const [repository, stateDir] = [join(await tempDir('repository'), 'r'), await tempDir('state')]
     const disk = await mountMemory(220)
     useTemp(disk.path)
-    const small = ['skip-log-bin', 'innodb-log-file-size=4M', 'innodb-undo-tablespaces=0', 'aria-log-file-size=8M']
-    const server = await startMariaDb({ settings: small })
+    const server = await startMariaDb({ settings: SMALL })
     try {
       process.env['OPSKIT_TEST_DB'] = MARIADB_ROOT_PASSWORD
       await server.sql(
@@ -71,6 +73,53 @@ describe('a disk that is full', () => {
       rmSync(filler)
       await act(context, 'restore.database', { backup: 'app', keep: false })
       expect(await server.sql('SELECT COUNT(*) AS n FROM app.t')).toEqual([{ n: 20_000 }])
+    } finally {
+      await server.stop()
+    }
+  })
+
+  it('in the middle of a swap of MariaDB, and still full for the undo: says how to undo it, and that brings all back', async () => {
+    const dir = await tempDir('swap')
+    const disk = await mountMemory(220)
+    useTemp(disk.path)
+    const server = await startMariaDb({ settings: SMALL })
+    try {
+      await server.sql(
+        'CREATE DATABASE app',
+        'USE app',
+        'CREATE TABLE t AS SELECT seq AS id FROM seq_1_to_1000',
+        'CREATE VIEW v AS SELECT id FROM t',
+        'CREATE TRIGGER tr BEFORE INSERT ON t FOR EACH ROW SET NEW.id = NEW.id',
+        'CREATE PROCEDURE p() SELECT 1',
+      )
+      const app = { type: 'mariadb', socket: server.socket, user: 'root', password: { env: 'OPSKIT_TEST_DB' } }
+      const databases = { app: { ...app, databases: ['app'], users: false } }
+      const config = { state: { dir: 'state' }, backup: { repository: 'repository', databases } }
+      await writeFile(join(dir, 'opskit.yaml'), JSON.stringify(config))
+      const run = (command: string, ...args: string[]) =>
+        opskit(command, args, { cwd: dir, env: { OPSKIT_TEST_DB: MARIADB_ROOT_PASSWORD, TMPDIR: dir } })
+      expect(await run('backup', 'run', 'app')).toMatchObject({ exitCode: 0 })
+      await server.sql('DELETE FROM app.t WHERE id > 7')
+      const client = ['-uroot', `-p${MARIADB_ROOT_PASSWORD}`, '-S', server.socket]
+      const dump = () =>
+        execFileSync('mariadb-dump', [...client, '--skip-dump-date', '--routines', 'app'], { encoding: 'latin1' })
+      const before = dump()
+      const holder = spawn('mariadb', [...client, 'app'], { stdio: ['pipe', 'ignore', 'ignore'] })
+      onTestFinished(() => void holder.kill())
+      holder.stdin.write('BEGIN; SELECT * FROM t;\n')
+      const failing = run('restore', 'database', 'app', '--yes')
+      const moving = "SELECT 1 FROM information_schema.processlist WHERE state = 'Waiting for table metadata lock'"
+      await waitFor('the swap', async () => (await server.sql(moving)).length > 0, 30_000)
+      const filler = fill(disk.path)
+      holder.stdin.end()
+      const { exitCode, stderr } = await failing
+      expect(exitCode).toBe(12)
+      const [, id = ''] =
+        /when that is mended: npx zx scripts\/restore\.ts --undo (opskit_restore_\w+)/.exec(stderr) ?? []
+      rmSync(filler)
+      expect(await run('restore', '--undo', id, '--yes')).toMatchObject({ exitCode: 0 })
+      expect(dump()).toBe(before)
+      expect((await run('restore', 'list')).stdout).not.toContain('app')
     } finally {
       await server.stop()
     }

@@ -85,13 +85,11 @@ function begin(args: readonly string[]): ChildProcess {
   return spawn(NODE, [`${ROOT}scripts/restore.ts`, ...args, '--config', config], { stdio: 'ignore', detached: true })
 }
 
+const MOVING =
+  "SELECT id FROM information_schema.processlist WHERE state = 'Waiting for table metadata lock' AND info LIKE '%RENAME TABLE%'"
+
 /** The tables are asked for: the objects of the old ones are gone by then. */
-async function isMoving(): Promise<boolean> {
-  const rows = await server.sql(
-    "SELECT info FROM information_schema.processlist WHERE state = 'Waiting for table metadata lock' AND info LIKE '%RENAME TABLE%'",
-  )
-  return rows.length > 0
-}
+const isMoving = async () => (await server.sql(MOVING)).length > 0
 
 /** Kills it and waits until nothing it started is at work any more. */
 async function kill(child: ChildProcess): Promise<void> {
@@ -160,6 +158,23 @@ describe('a restore that is killed', () => {
       })
     },
   )
+
+  it('takes back everything it had dropped when the server ends its swap', async () => {
+    await server.sql('USE app', 'DELETE FROM ring_c')
+    const old = await contents()
+    const holder = spawn('mariadb', ['-uroot', `-p${MARIADB_ROOT_PASSWORD}`, '-S', server.socket, 'app'], {
+      stdio: ['pipe', 'ignore', 'ignore'],
+    })
+    onTestFinished(() => void holder.kill())
+    holder.stdin.write('BEGIN; SELECT * FROM ring_a;\n')
+    const restoring = run('restore', ['database', 'app', '--yes'])
+    await waitFor('the swap to wait for it', isMoving, 40_000)
+    for (const { id } of await server.sql(MOVING)) await server.sql(`KILL ${String(id)}`)
+    holder.stdin.end()
+    expect(await restoring).toMatchObject({ stderr: expect.stringContaining('everything was undone') as string })
+    expect(await contents()).toBe(old)
+    expect(await databases()).toEqual(['app'])
+  })
 
   it('is the old one or the new one wherever it dies', async () => {
     await server.sql('USE app', 'DELETE FROM ring_c')

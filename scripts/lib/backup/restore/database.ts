@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { formatDuration, formatSize } from '../../core/duration.ts'
-import { OpsError } from '../../core/errors.ts'
+import { isOpsError, OpsError } from '../../core/errors.ts'
 import type { Progress } from '../../core/progress.ts'
 import type { Journal } from '../../journal/types.ts'
 import type { Plan, Step, Verdict } from '../../plan/types.ts'
@@ -180,7 +180,7 @@ function loadStep(restore: DatabaseRestore, work: Work): Step {
     verify: async () => verdictOf(state),
     undo: (_host, signal) =>
       inEngine(restore, signal, async (engine) => {
-        await engine.undo(state.replacement ?? planned, false)
+        await undo(engine, state.replacement ?? planned, { swapped: false })
         forgetUnfinished(restore.journal, planned.scratch)
       }),
   }
@@ -195,20 +195,38 @@ function swapStep(restore: DatabaseRestore, { source, planned, state }: Work): S
     apply: (_host, signal) =>
       inEngine(restore, signal, async (engine) => {
         delete state.seen
-        state.replacement = await swapIn(restore, source, state.replacement ?? planned, engine).catch(
-          async (error: unknown) => {
-            throw await explainFailedLoad(error, on, () => engine.freeBytes())
-          },
-        )
+        const prepared = await engine.prepare(state.replacement ?? planned)
+        // What is known now is what an undo needs, wherever the swap fails.
+        state.replacement = prepared
+        // Durably, before the first change: from here on a crash leaves something to resume or to undo.
+        noteUnfinished(restore.journal, unfinishedOf(restore, source, prepared, 'swapping'))
+        await completeSwap(restore, source, prepared, engine).catch(async (error: unknown) => {
+          throw await explainFailedLoad(error, on, () => engine.freeBytes())
+        })
         state.seen = describeSwapped(planned, keep)
       }),
     verify: async () => verdictOf(state),
     undo: (_host, signal) =>
       inEngine(restore, signal, async (engine) => {
-        await engine.undo(state.replacement ?? planned, true)
+        await undo(engine, state.replacement ?? planned, { swapped: true })
         forgetAside(restore, planned)
         forgetUnfinished(restore.journal, planned.scratch)
       }),
+  }
+}
+
+/** One that fails (the disk is still full, say) can be repeated, and says how. */
+async function undo(
+  engine: RestoreEngine,
+  replacement: Replacement,
+  { swapped }: { readonly swapped: boolean },
+): Promise<void> {
+  try {
+    await engine.undo(replacement, swapped)
+  } catch (error) {
+    if (!isOpsError(error)) throw error
+    const again = `npx zx scripts/restore.ts --undo ${replacement.scratch}`
+    throw new OpsError(error.code, `${error.message}; when that is mended: ${again}`, error.details)
   }
 }
 
@@ -273,19 +291,6 @@ async function loadAndCompare(restore: Story, { source, planned, state }: Work, 
     'DATA_MISMATCH',
     `the copy of ${source.facts.name} is not what was backed up: ${differences.join('; ')}`,
   )
-}
-
-/** Noted durably before the first change: from here on a crash leaves something to resume or to undo. */
-export async function swapIn(
-  restore: Story,
-  source: RestoreSource,
-  loaded: Replacement,
-  engine: RestoreEngine,
-): Promise<Replacement> {
-  const replacement = await engine.prepare(loaded)
-  noteUnfinished(restore.journal, unfinishedOf(restore, source, replacement, 'swapping'))
-  await completeSwap(restore, source, replacement, engine)
-  return replacement
 }
 
 /** The part that may be repeated. */
