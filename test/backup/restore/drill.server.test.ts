@@ -1,7 +1,7 @@
 /** Drills of everything a backup can be, and of everything that can be wrong with one. */
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cp, readdir, readFile, truncate, writeFile } from 'node:fs/promises'
+import { chmod, cp, readdir, readFile, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -52,6 +52,20 @@ const fixture = async (name: string) =>
   (await readFile(new URL(`../fixtures/${name}`, import.meta.url), 'utf8'))
     .replace('seq_1_to_20000', 'seq_1_to_2000')
     .replace('generate_series(1, 20000)', 'generate_series(1, 2000)')
+
+/** A place of its own: drills of other tests look for what dead ones have left, too. Open to the users of the servers, as /tmp is. */
+let own: Awaited<ReturnType<typeof makeTempDir>>
+const everybodys = process.env['TMPDIR']
+beforeAll(async () => {
+  own = await makeTempDir('drills')
+  await chmod(own.path, 0o1777)
+  process.env['TMPDIR'] = own.path
+})
+afterAll(async () => {
+  if (everybodys === undefined) delete process.env['TMPDIR']
+  else process.env['TMPDIR'] = everybodys
+  await own.remove()
+})
 
 beforeAll(async () => {
   original = await makeTempDir('good')
