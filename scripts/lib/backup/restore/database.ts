@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto'
 import { formatDuration, formatSize } from '../../core/duration.ts'
 import { isOpsError, OpsError } from '../../core/errors.ts'
 import type { Progress } from '../../core/progress.ts'
+import { quoteWord } from '../../core/quote.ts'
 import type { Journal } from '../../journal/types.ts'
 import type { Plan, Step, Verdict } from '../../plan/types.ts'
 import { formatStamp } from '../repository/names.ts'
@@ -225,7 +226,7 @@ async function undo(
     await engine.undo(replacement, swapped)
   } catch (error) {
     if (!isOpsError(error)) throw error
-    const again = `npx zx scripts/restore.ts --undo ${replacement.scratch}`
+    const again = `npx zx scripts/restore.ts --undo ${quoteWord(replacement.scratch)}`
     throw new OpsError(error.code, `${error.message}; when that is mended: ${again}`, error.details)
   }
 }

@@ -127,11 +127,13 @@ function essence(stderr: string): string {
     .replaceAll(/^psql:<stdin>:\d+: /gm, '')
     .replaceAll(/^LOCATION: .*$/gm, '')
     .replaceAll(/^(CONTEXT: +COPY .*, line \d+(?:, column [^"]*?)?): ".*$/gm, '$1')
+    // In the language of a server that speaks another one.
+    .replaceAll(/^(?!CONTEXT: +COPY .*, line \d)(\S+ ?: +COPY .*?, \S+ \d+).*$/gm, '$1')
     .replaceAll(/^(DETAIL: +Failing row contains) .*$/gm, '$1 (not shown)')
     .split('\n')
     .filter((line) => line.trim() !== '')
   const first = lines.findIndex((line) => /\b(?:ERROR|FATAL|PANIC): /.test(line))
-  return first === -1 ? stderr : lines.slice(first, first + LINES_SAID).join('\n')
+  return (first === -1 ? lines : lines.slice(first, first + LINES_SAID)).join('\n')
 }
 
 const LINES_SAID = 3
